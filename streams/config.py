@@ -1,0 +1,22 @@
+"""What the domain is told: the settings that facts and aggregates depend on, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+DAY_MS: Final = 86_400_000
+FCR_PARTS: Final = ("one_touch", "no_followup", "no_reopen")
+
+
+@dataclass(frozen=True)
+class DomainConfig:
+    """Everything beside a ticket's events and the time that its facts depend on."""
+
+    dimensions: tuple[str, ...] = ("channel", "priority", "team")
+    """Attributes by which figures are kept, of ``schemas.outputs.ATTRIBUTES``."""
+    fcr_parts: tuple[str, ...] = ("one_touch", "no_reopen")
+    """The parts that first-contact resolution is made of, of :data:`FCR_PARTS`."""
+    fcr_days: int = 7
+    horizon_ms: int | None = 31 * DAY_MS
+    """How long after its last event a solved ticket is kept; None: for ever."""

@@ -1,0 +1,76 @@
+"""The live figures of the partitions that one worker owns, as values to export: read by Prometheus and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+ALL = "all"
+"""The name of the dimension that is none: the figure over everything. Its value is empty."""
+OTHER = "other"
+"""What the values of a dimension beyond the configured limit are added up under."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One value of one dimension, like ``channel`` ``email``; ``all`` with an empty value is everything."""
+
+    dimension: str
+    value: str
+
+
+@dataclass(frozen=True)
+class BacklogAge:
+    """How old the open tickets of a group are, in seconds; None where there is none."""
+
+    oldest_seconds: float | None
+    p50_seconds: float | None
+    p90_seconds: float | None
+
+
+@dataclass(frozen=True)
+class LiveFigures:
+    """A picture of the figures at ``now_ms``, over the partitions that a worker owns."""
+
+    now_ms: int
+    totals: Mapping[str, Mapping[Group, Mapping[int, int]]]
+    """Window (``streams.figures.WINDOWS_SECONDS``) to group to totals; evaluate with ``Figure.value``."""
+    backlog: Mapping[Group, Mapping[str, int]]
+    """Group to status to how many open tickets."""
+    ages: Mapping[Group, BacklogAge]
+    history: tuple[Mapping[int, int], ...] = field(default=())
+    """The minute panes of the last hour over everything, oldest first: what the page draws."""
+
+    def groups(self) -> Iterator[Group]:
+        """Every group that has a figure in some window."""
+        seen: set[Group] = set()
+        for by_group in self.totals.values():
+            for group in by_group:
+                if group not in seen:
+                    seen.add(group)
+                    yield group
+
+
+@dataclass(frozen=True)
+class Health:
+    """Counters and lags of one worker since it started."""
+
+    events: Mapping[str, int]
+    """Events read, by input topic."""
+    duplicates: int
+    dead_letters: Mapping[str, int]
+    """By reason code."""
+    late: int
+    skipped_types: int
+    """Events of a type that deskpulse does not know."""
+    tracked_tickets: int
+    partitions: tuple[int, ...]
+    watermark_lag_seconds: Mapping[int, float]
+    """Partition to how far its watermark is behind the clock."""
+    commit_age_seconds: float
+    """How long ago the last transaction was committed."""
+    commits: int
+    input_lag: int
+    """Records of the inputs that are not applied yet."""
+    sink_lag: int
+    """Output records that are not in ClickHouse yet."""
