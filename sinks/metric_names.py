@@ -1,0 +1,106 @@
+"""The name of every metric that deskpulse exports, each once, with its kind, its labels and what it means.
+
+The collector takes its names from here, and ``docs/metrics.md``, the dashboards and the alert rules are checked
+against it. The figures' own names stand in ``streams.figures``; this adds the prefix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from streams import measures
+from streams.figures import FIGURES
+
+PREFIX: Final = "support_"
+CELL_LABELS: Final = ("window", "dimension", "value")
+"""What every windowed figure carries: the rolling window, and the value of the dimension that it is over."""
+GROUP_LABELS: Final = ("dimension", "value")
+
+Kind: TypeAlias = Literal["gauge", "counter", "summary"]
+"""A ``summary`` has samples with a ``quantile`` label, ``NAME_sum`` and ``NAME_count``, where it has them."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One family of samples."""
+
+    name: str
+    """With the prefix; a counter's ends in ``_total``."""
+    kind: Kind
+    meaning: str
+    labels: tuple[str, ...] = ()
+    """Beside the scraper's own, like ``instance``."""
+
+
+DENOMINATORS: Final[dict[str, tuple[str, str]]] = {
+    "csat_sent": ("csat_surveys_sent", "CSAT surveys sent"),
+    "solved_tickets": ("tickets_last_solved", "Tickets at their last solve: what the time in each status is a mean over"),
+    "fcr_final": ("fcr_final_tickets", "First solves of which first-contact resolution is final"),
+}
+"""Counts that are no figures of their own but what a ratio is divided by, needed to merge workers: the measure to its
+metric (without prefix) and meaning. The other denominators are figures."""
+
+
+def _figures() -> list[Metric]:
+    durations = {f"{name}_seconds" for name in measures.DURATIONS}
+    inside_summary = {f"{name}_count" for name in durations}
+    found: dict[str, Metric] = {}
+    for figure in FIGURES:
+        if figure.metric in found or figure.metric in inside_summary:
+            continue
+        kind: Kind = "summary" if figure.metric in durations else "gauge"
+        labels = CELL_LABELS + tuple(label for label, _ in figure.labels)
+        found[figure.metric] = Metric(PREFIX + figure.metric, kind, figure.help, labels)
+    return list(found.values())
+
+
+FIGURE_METRICS: Final[tuple[Metric, ...]] = (
+    *_figures(),
+    *(Metric(PREFIX + name, "gauge", told, CELL_LABELS) for name, told in DENOMINATORS.values()),
+)
+"""Over rolling windows: they rise and fall, the counts too, so they are never put into ``rate()``."""
+
+BACKLOG: Final = Metric(
+    "support_backlog_tickets", "gauge", "Open tickets", ("status", *GROUP_LABELS),
+)  # fmt: skip
+BACKLOG_AGE: Final = Metric(
+    "support_backlog_age_seconds", "summary", "Age of the open tickets", (*GROUP_LABELS, "quantile"),
+)  # fmt: skip
+BACKLOG_OLDEST: Final = Metric(
+    "support_backlog_oldest_age_seconds", "gauge", "Age of the oldest open ticket", GROUP_LABELS,
+)  # fmt: skip
+BACKLOG_METRICS: Final = (BACKLOG, BACKLOG_AGE, BACKLOG_OLDEST)
+
+EVENTS: Final = Metric("support_events_total", "counter", "Events read, by input topic", ("topic",))
+DUPLICATES: Final = Metric("support_duplicates_total", "counter", "Events that were known already, by id")
+DEAD_LETTERS: Final = Metric(
+    "support_dead_letters_total", "counter", "Records that are no event, by reason code", ("reason",),
+)  # fmt: skip
+LATE: Final = Metric("support_late_total", "counter", "Events of tickets that had left the horizon")
+SKIPPED: Final = Metric("support_skipped_events_total", "counter", "Events of a type that deskpulse does not know")
+COMMITS: Final = Metric("support_commits_total", "counter", "Transactions committed")
+TRACKED: Final = Metric("support_tracked_tickets", "gauge", "Tickets within the horizon that the worker holds")
+PARTITIONS: Final = Metric("support_owned_partitions", "gauge", "Partitions assigned to the worker")
+WATERMARK_LAG: Final = Metric(
+    "support_watermark_lag_seconds", "gauge", "How far a partition's watermark is behind the clock", ("partition",),
+)  # fmt: skip
+COMMIT_AGE: Final = Metric("support_commit_age_seconds", "gauge", "Time since the last committed transaction")
+INPUT_LAG: Final = Metric("support_input_lag_records", "gauge", "Records of the inputs that are not applied yet")
+SINK_LAG: Final = Metric("support_sink_lag_records", "gauge", "Output records that are not in ClickHouse yet")
+HEALTH_METRICS: Final = (
+    EVENTS, DUPLICATES, DEAD_LETTERS, LATE, SKIPPED, COMMITS,
+    TRACKED, PARTITIONS, WATERMARK_LAG, COMMIT_AGE, INPUT_LAG, SINK_LAG,
+)  # fmt: skip
+
+BENCHMARK: Final = Metric(
+    "support_benchmark", "gauge", "The configured benchmark bands of a figure, in the figure's unit", ("figure", "band"),
+)  # fmt: skip
+
+METRICS: Final[tuple[Metric, ...]] = (*FIGURE_METRICS, *BACKLOG_METRICS, *HEALTH_METRICS, BENCHMARK)
+
+
+def sample_names() -> frozenset[str]:
+    """Every name that a sample can have: families, and the ``_sum`` and ``_count`` of summaries over windows."""
+    parts = {f"{metric.name}_{part}" for metric in FIGURE_METRICS if metric.kind == "summary" for part in ("sum", "count")}
+    return frozenset({metric.name for metric in METRICS} | parts)
