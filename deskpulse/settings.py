@@ -1,0 +1,340 @@
+"""Every setting of deskpulse, typed: its name, unit, default and meaning stand here and nowhere else.
+
+:func:`load` reads one TOML file and the ``DESKPULSE_*`` variables (``DESKPULSE_KAFKA__BOOTSTRAP`` is
+``kafka.bootstrap``; the environment wins). ``docs/settings.md`` is generated from these classes. Any secret ``x`` can
+come from a file instead: ``x_file = "/run/secrets/x"``, or ``DESKPULSE_…__X_FILE``.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from deskpulse.durations import Duration, MaybeDuration, duration_ms
+from schemas.outputs import ATTRIBUTES
+from streams.config import FCR_PARTS, DomainConfig
+
+if TYPE_CHECKING:
+    from sinks.clickhouse import ClickHouseTarget
+
+
+def _listed(value: object) -> object:
+    """A list from the environment: ``channel,priority`` or JSON."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.startswith("[") else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _mapped(value: object) -> object:
+    """A table from the environment: JSON."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _once(values: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands there twice; expected each once")
+    return values
+
+
+def _positive(duration: timedelta | None) -> timedelta | None:
+    if duration is not None and duration <= timedelta(0):
+        raise ValueError("expected a duration above 0")
+    return duration
+
+
+def _one_of(allowed: tuple[str, ...]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"expected one of {', '.join(allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+Dimension = Annotated[str, _one_of(ATTRIBUTES)]
+FcrPart = Annotated[str, _one_of(FCR_PARTS)]
+Role = Annotated[str, _one_of(("processor", "sink"))]
+Port = Annotated[int, Field(ge=1, le=65535)]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+PositiveOrUnlimited = Annotated[MaybeDuration, AfterValidator(_positive)]
+
+
+class Section(BaseModel):
+    """A table of the settings file: frozen, and closed to keys that mean nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+
+class KafkaSecurity(Section):
+    """How to show the brokers who is there."""
+
+    protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
+        default="plaintext", description="Encryption and authentication towards the brokers."
+    )
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512", description="SASL mechanism; used by the two `sasl_` protocols."
+    )
+    username: str = Field(default="", description="SASL user.")
+    password: SecretStr = Field(default=SecretStr(""), description="SASL password.")
+    ca_file: Path | None = Field(
+        default=None, description="PEM file of the authorities to trust; the system's where absent."
+    )
+    certificate_file: Path | None = Field(
+        default=None, description="PEM file of the client's certificate (mutual TLS)."
+    )
+    key_file: Path | None = Field(default=None, description="PEM file of the client's private key.")
+    key_password: SecretStr = Field(default=SecretStr(""), description="Password of the private key.")
+
+    def client(self) -> dict[str, str]:
+        """The options of librdkafka that say the same."""
+        options: dict[str, str] = {"security.protocol": self.protocol}
+        if self.protocol.startswith("sasl"):
+            options["sasl.mechanism"] = self.mechanism
+            options["sasl.username"] = self.username
+            options["sasl.password"] = self.password.get_secret_value()
+        if self.protocol.endswith("ssl"):
+            files = {
+                "ssl.ca.location": self.ca_file,
+                "ssl.certificate.location": self.certificate_file,
+                "ssl.key.location": self.key_file,
+            }
+            options |= {name: str(path) for name, path in files.items() if path is not None}
+            if self.key_password.get_secret_value():
+                options["ssl.key.password"] = self.key_password.get_secret_value()
+        return options
+
+
+class Kafka(Section):
+    """The brokers, and how the topics are made."""
+
+    bootstrap: str = Field(
+        default="127.0.0.1:9092",
+        min_length=1,
+        description="Brokers to ask first, `host:port`, several with commas between.",
+    )
+    group: str = Field(
+        default="deskpulse",
+        min_length=1,
+        description="Consumer group of the workers, and prefix of their transactions.",
+    )
+    partitions: int = Field(
+        default=12, ge=1, le=10_000, description="Partitions of every topic: the most workers that can share the load."
+    )
+    replication: int = Field(default=1, ge=1, le=10, description="Copies of every topic's data. 3 on a cluster.")
+    security: KafkaSecurity = Field(default=KafkaSecurity())
+    options: Annotated[dict[str, str | int | float | bool], BeforeValidator(_mapped)] = Field(
+        default_factory=dict, description="More options of librdkafka for every client, by their own names."
+    )
+
+    def client(self) -> dict[str, Any]:
+        """What every librdkafka client is made with; ``options`` win."""
+        return {"bootstrap.servers": self.bootstrap, **self.security.client(), **self.options}
+
+
+class Worker(Section):
+    """What one process does, and how it tells the time."""
+
+    id: str = Field(
+        default_factory=socket.gethostname,
+        pattern=r"^[A-Za-z0-9._-]{1,200}$",
+        description="This worker's name, another for each worker of a group.",
+        json_schema_extra={"default_shown": "the host's name"},
+    )
+    roles: Annotated[tuple[Role, ...], BeforeValidator(_listed), AfterValidator(_once), Field(min_length=1)] = Field(
+        default=("processor", "sink"),
+        description="What the worker does: keep figures, write them into ClickHouse, or both.",
+    )
+    clock: Literal["wall", "event"] = Field(
+        default="wall",
+        description="What passes the time: the wall clock (live), or the events alone (replays of the past, tests).",
+    )
+    commit_interval: PositiveDuration = Field(
+        default=timedelta(seconds=1),
+        description="Time between two transactions; outputs are visible after at most this.",
+    )
+    grace: Duration = Field(
+        default=timedelta(milliseconds=250),
+        description="How far the watermark of an input that is read to its end lags behind the clock.",
+    )
+    horizon: PositiveOrUnlimited = Field(
+        default=timedelta(days=31),
+        description="How long a solved ticket is remembered; later events of it are late records.",
+    )
+    max_future: PositiveDuration = Field(
+        default=timedelta(days=1), description="An event dated further ahead of the clock than this is a dead letter."
+    )
+    dimensions: Annotated[tuple[Dimension, ...], BeforeValidator(_listed), AfterValidator(_once)] = Field(
+        default=("channel", "priority", "team"), description="Attributes by which figures are kept."
+    )
+    dimension_limit: int = Field(
+        default=50,
+        ge=1,
+        le=10_000,
+        description="Values of one dimension with live gauges of their own; the rest is `other`.",
+    )
+    session_timeout: PositiveDuration = Field(
+        default=timedelta(seconds=10),
+        description="After this without a heartbeat the group gives the partitions to others.",
+    )
+    web_host: str = Field(
+        default="127.0.0.1", min_length=1, description="Address of the page, `/metrics` and the health checks."
+    )
+    web_port: Port = Field(default=6066, description="Port of the same.")
+
+
+class Fcr(Section):
+    """What counts as resolved at first contact."""
+
+    parts: Annotated[tuple[FcrPart, ...], BeforeValidator(_listed), AfterValidator(_once), Field(min_length=1)] = Field(
+        default=("one_touch", "no_reopen"), description="The conditions that must all hold."
+    )
+    days: int = Field(
+        default=7, ge=1, le=365, description="Days after the first solve in which a success can still fail."
+    )
+
+
+class Retention(Section):
+    """How long ClickHouse keeps the rows of each table."""
+
+    events: PositiveOrUnlimited = Field(default=timedelta(days=400), description="The archive of raw events.")
+    facts: PositiveOrUnlimited = Field(default=None, description="Facts of tickets.")
+    minute_cells: PositiveOrUnlimited = Field(default=timedelta(days=35), description="Figures by minute.")
+    hour_cells: PositiveOrUnlimited = Field(default=None, description="Figures by hour.")
+    sla_events: PositiveOrUnlimited = Field(default=timedelta(days=800), description="What happened to SLA targets.")
+
+
+class ClickHouse(Section):
+    """Where the figures are kept: a server, or a folder of this machine."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Server's name or address.")
+    port: Port = Field(default=8123, description="HTTP port; with `secure` usually 8443.")
+    secure: bool = Field(default=False, description="Use HTTPS.")
+    username: str = Field(default="default", description="User.")
+    password: SecretStr = Field(default=SecretStr(""), description="Password.")
+    database: str = Field(
+        default="deskpulse", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Database; made by `deskpulse migrate`."
+    )
+    path: Path | None = Field(
+        default=None,
+        description="Folder of a ClickHouse inside the process, instead of a server; one process at a time.",
+    )
+    retention: Retention = Field(default=Retention())
+
+    def target(self) -> ClickHouseTarget:
+        """Where to connect to, as the sinks take it."""
+        from sinks.clickhouse import ClickHouseTarget
+
+        return ClickHouseTarget(
+            host=self.host,
+            port=self.port,
+            secure=self.secure,
+            username=self.username,
+            password=self.password.get_secret_value(),
+            database=self.database,
+            path=self.path,
+        )
+
+
+@dataclass(frozen=True)
+class BandValues:
+    """A figure's benchmark, in the figure's own unit (seconds, ratio 0-1, score); None where there is none."""
+
+    industry_low: float
+    industry_high: float
+    best: float | None
+    lower_is_better: bool
+
+
+class Band(Section):
+    """Benchmark of a figure of which more is better."""
+
+    industry_low: float = Field(description="Lower end of what is usual.")
+    industry_high: float = Field(description="Upper end of what is usual.")
+    best: float | None = Field(default=None, description="Best practice is this or more.")
+
+    def values(self) -> BandValues:
+        """The band as numbers."""
+        return BandValues(self.industry_low, self.industry_high, self.best, lower_is_better=False)
+
+
+class DurationBand(Section):
+    """Benchmark of a duration, of which less is better."""
+
+    industry_low: Duration = Field(description="Lower end of what is usual.")
+    industry_high: Duration = Field(description="Upper end of what is usual.")
+    best: Duration | None = Field(default=None, description="Best practice is less than this.")
+
+    def values(self) -> BandValues:
+        """The band in seconds."""
+        best = None if self.best is None else self.best.total_seconds()
+        return BandValues(
+            self.industry_low.total_seconds(), self.industry_high.total_seconds(), best, lower_is_better=True
+        )
+
+
+class Bands(Section):
+    """Benchmarks that stand beside the figures."""
+
+    first_reply: DurationBand = Field(
+        default=DurationBand(
+            industry_low=timedelta(minutes=10), industry_high=timedelta(minutes=15), best=timedelta(minutes=5)
+        ),
+        description="First reply time.",
+    )
+    resolution_ratio: Band = Field(
+        default=Band(industry_low=0.75, industry_high=0.80, best=0.85), description="Tickets solved by tickets created."
+    )
+    fcr_ratio: Band = Field(
+        default=Band(industry_low=0.70, industry_high=0.70), description="First-contact resolution."
+    )
+    csat_ratio: Band = Field(
+        default=Band(industry_low=0.80, industry_high=0.80), description="Share of satisfied answers."
+    )
+    nps_score: Band = Field(default=Band(industry_low=50, industry_high=50, best=70), description="Net promoter score.")
+
+    def by_figure(self) -> dict[str, BandValues]:
+        """Band by the name of its figure: ``first_reply`` (seconds), ``resolution_ratio``, …"""
+        return {name: getattr(self, name).values() for name in type(self).model_fields}
+
+
+class Settings(Section):
+    """All of them. ``Settings()`` is the defaults; :func:`load` reads the file and the environment."""
+
+    kafka: Kafka = Field(default=Kafka())
+    worker: Worker = Field(default=Worker())
+    fcr: Fcr = Field(default=Fcr())
+    clickhouse: ClickHouse = Field(default=ClickHouse())
+    bands: Bands = Field(default=Bands())
+
+    def domain(self) -> DomainConfig:
+        """What facts and aggregates depend on."""
+        return DomainConfig(
+            dimensions=self.worker.dimensions,
+            fcr_parts=self.fcr.parts,
+            fcr_days=self.fcr.days,
+            horizon_ms=None if self.worker.horizon is None else duration_ms(self.worker.horizon),
+        )
+
+    def changed(self, **sections: dict[str, Any]) -> Self:
+        """A checked copy with some values replaced: ``settings.changed(kafka={"bootstrap": "127.0.0.1:19092"})``."""
+        now = dict(self)
+        return type(self).model_validate(
+            now | {name: dict(now.get(name, {})) | values for name, values in sections.items()}
+        )
+
+
+def load(config: Path | None = None) -> Settings:
+    """The settings from ``config`` (or DESKPULSE_CONFIG, or ./deskpulse.toml where it exists) and the environment.
+
+    Raises ``deskpulse.settings_file.SettingsError`` with every wrong value and what would be right.
+    """
+    from deskpulse.settings_file import read
+
+    return read(config)
