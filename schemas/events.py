@@ -5,11 +5,14 @@ Source: ``domain.md`` section 1 (kept in ``docs/domain.md``). One JSON object pe
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+
+from schemas import bad_records
+from schemas.bad_records import BadRecordError, UnknownTypeError
 
 TICKETS: Final = "support.tickets"
 MESSAGES: Final = "support.messages"
@@ -25,56 +28,81 @@ SurveyKind = Literal["csat", "nps", "ces"]
 Id = Annotated[str, Meta(min_length=1, max_length=512)]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 """A value of an open set (channel, team, category, …) or the id of a person; never a person's name."""
-At = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset; kept to the millisecond")]
-Seq = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="Breaks ties of `at`; 0 where absent")]
+At = Annotated[datetime, Meta(tz=True)]
+Seq = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Score = Annotated[float, Meta(ge=-1e6, le=1e6)]
+"""Bounded, so that no scale is too long to divide by."""
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
     """What every event has."""
 
     id: Id
+    """Unique; the same id is the same event, always."""
     ticket_id: Id
+    """The ticket it is about; also the record's key."""
     at: At
+    """When it happened: RFC 3339 with an offset, kept to the millisecond, before 2100."""
     seq: Seq = 0
+    """Breaks ties of `at` within the ticket; lower is earlier."""
 
 
 class Attributes(Event, frozen=True, kw_only=True, gc=False):
     """What a ticket is described by; each value holds from the event that sets it to the next that does."""
 
     category: Name | UnsetType = UNSET
+    """What it is about, like `billing`."""
     team: Name | UnsetType = UNSET
+    """The team that works on it."""
     agent_id: Name | UnsetType = UNSET
+    """The agent that it is assigned to; an id, not a name."""
     region: Name | UnsetType = UNSET
+    """Where the customer is, like `emea`."""
     language: Name | UnsetType = UNSET
+    """The language it is in, like `de`."""
     tier: Name | UnsetType = UNSET
+    """The customer's plan or standing, like `gold`."""
     journey_stage: Name | UnsetType = UNSET
+    """Where the customer stands, like `onboarding`."""
     origin: Name | UnsetType = UNSET
+    """Who began it: `customer`, `agent` or `proactive`; `customer` where the creation is silent."""
     handler: Name | UnsetType = UNSET
+    """Who works on it: `human` or `bot`; `human` where the creation is silent."""
 
 
 class TicketCreated(Attributes, frozen=True, kw_only=True, gc=False, tag="ticket.created"):
     """A ticket begins. Of several creations the first in history order counts."""
 
     customer_id: Name
+    """Whose ticket it is; an id, not a name."""
     channel: Name
+    """Where it came in, like `email`, `phone`, `chat`, `social`, `self_service`, `onsite` or `video`."""
     priority: Priority
+    """How urgent it is."""
     status: Status = "new"
+    """The status that it begins in. `pending` waits for the customer, `on_hold` for a third party."""
 
 
 class TicketUpdated(Attributes, frozen=True, kw_only=True, gc=False, tag="ticket.updated"):
     """Attributes that changed, status included."""
 
     customer_id: Name | UnsetType = UNSET
+    """Whose ticket it is from now on."""
     channel: Name | UnsetType = UNSET
+    """Where it goes on."""
     priority: Priority | UnsetType = UNSET
+    """How urgent it is from now on."""
     status: Status | UnsetType = UNSET
+    """Its status from now on. `pending` waits for the customer, `on_hold` for a third party."""
     actor: Name | UnsetType = UNSET
+    """Who changed it; an id, not a name."""
 
 
 class TicketMerged(Event, frozen=True, kw_only=True, gc=False, tag="ticket.merged"):
     """The ticket goes on as another one; its clocks are cancelled and it counts no longer."""
 
     into: Id
+    """The surviving ticket's id."""
 
 
 class TicketDeleted(Event, frozen=True, kw_only=True, gc=False, tag="ticket.deleted"):
@@ -85,33 +113,44 @@ class MessageSent(Event, frozen=True, kw_only=True, gc=False, tag="message.sent"
     """Somebody wrote; the text itself is never part of an event."""
 
     author: Author
+    """What kind of author wrote it; only an `agent` is a human who replies."""
     author_id: Name
+    """Who wrote it; an id, not a name."""
     visibility: Visibility
+    """`public` for what the customer sees, `internal` for notes."""
     channel: Name | UnsetType = UNSET
+    """Where it was written, if not where the ticket is."""
 
 
 class SurveySent(Event, frozen=True, kw_only=True, gc=False, tag="survey.sent"):
     """The customer was asked."""
 
     survey_id: Id
+    """Unique to this one questionnaire."""
     kind: SurveyKind
+    """What is asked: satisfaction, recommendation or effort."""
 
 
 class SurveyAnswered(Event, frozen=True, kw_only=True, gc=False, tag="survey.answered"):
     """The customer answered; the last answer of one ``survey_id`` wins. A score outside its scale is a bad record."""
 
     survey_id: Id
+    """The survey that is answered; a second answer of the same replaces the first."""
     kind: SurveyKind
-    score: float
-    scale_min: float | UnsetType = UNSET
-    scale_max: float | UnsetType = UNSET
+    """What was asked: satisfaction, recommendation or effort."""
+    score: Score
+    """The answer, from `scale_min` to `scale_max`."""
+    scale_min: Score | UnsetType = UNSET
+    """The lowest score that could be given; where absent csat 1, nps 0, ces 1."""
+    scale_max: Score | UnsetType = UNSET
+    """The highest score that could be given; where absent csat 5, nps 10, ces 7."""
 
     def __post_init__(self) -> None:
         low, high = self.scale
         if not low < high:
-            raise ValueError(f"`scale_min` {low:g} is not below `scale_max` {high:g}")
+            raise ValueError(f"`scale_min` {low:g} is not below `scale_max` {high:g}; expected less")
         if not low <= self.score <= high:
-            raise ValueError(f"`score` {self.score:g} is outside its scale {low:g} to {high:g}")
+            raise ValueError(f"`score` is {self.score:g}; expected its scale, {low:g} to {high:g}")
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -137,85 +176,47 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     SurveySent,
     SurveyAnswered,
 )
-TYPE_NAMES: Final[tuple[str, ...]] = tuple(str(t.__struct_config__.tag) for t in EVENT_TYPES)
+TYPE_OF_NAME: Final[dict[str, type[Event]]] = {str(t.__struct_config__.tag): t for t in EVENT_TYPES}
+TYPE_NAMES: Final[tuple[str, ...]] = tuple(TYPE_OF_NAME)
 TOPIC_OF_TYPE: Final[dict[str, str]] = {
     name: {"ticket": TICKETS, "message": MESSAGES, "survey": SURVEYS}[name.partition(".")[0]] for name in TYPE_NAMES
 }
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
+"""``at`` lies before this. A later one is a placeholder like 9999-12-31, which would push every clock to the end."""
 
 decoder: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
-"""Decodes one record. Raises ``msgspec.DecodeError``; :func:`explain_error` says what was wrong in full."""
-
-
-class BadRecord(ValueError):
-    """A record that cannot be used; says which field, which value and what would be right."""
-
-
-class UnknownType(ValueError):
-    """A well-formed record of a type that deskpulse does not know: counted and skipped, not an error."""
+"""Decodes one record, all but the range of ``at``. Raises ``msgspec.DecodeError``, ``UnicodeDecodeError`` or
+``RecursionError``; :func:`explain_error` says what was wrong in full."""
 
 
 def at_ms(at: datetime) -> int:
     """The instant in whole milliseconds since 1970, fractions cut off."""
-    # A double holds today's seconds to 2.4e-7, so a whole millisecond may come out up to 2.4e-4 ms low.
-    return int(at.timestamp() * 1e3 + 0.0005)
+    since = at - EPOCH
+    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
 
 
 def decode(value: bytes | None) -> AnyEvent:
     """Decode one record's value.
 
-    Raises :class:`UnknownType` for a type of another contract and :class:`BadRecord` for all else that is wrong.
+    Raises :class:`UnknownTypeError` for a type of another contract and :class:`BadRecordError` for all else that is
+    wrong, and nothing else whatever the bytes are.
     """
     if value is None:
-        raise BadRecord("the record has no value; expected one JSON object")
+        raise BadRecordError("the record has no value; expected one JSON object", "no_value")
     try:
         event = decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise explain_error(value, error) from None
-    if event.at < EPOCH:
-        raise BadRecord(f"`at`: {event.at.isoformat()} is before 1970; expected the time at which it happened")
+    if not EPOCH <= event.at < LATEST:
+        raise BadRecordError(
+            f"{event.__struct_config__.tag}: `at` is {event.at.isoformat()}; expected the time at which it happened, "
+            f"from {EPOCH.year} to {LATEST.year - 1}"
+        )
     return event
 
 
-def explain_error(value: bytes, error: Exception) -> BadRecord | UnknownType:
+def explain_error(value: bytes, error: Exception) -> BadRecordError | UnknownTypeError:
     """Say of a record that ``decoder`` refused which field is wrong, what it holds and what is allowed."""
-    try:
-        record: Any = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as not_json:
-        return BadRecord(f"not JSON: {not_json}; expected one JSON object")
-    if not isinstance(record, dict):
-        return BadRecord(f"a JSON {type(record).__name__}; expected an object")
-    kind = record.get("type")
-    if isinstance(kind, str) and kind not in TYPE_NAMES:
-        return UnknownType(kind)
-    if not isinstance(kind, str):
-        found = "is missing" if kind is None else f"is {_shown(kind)}"
-        return BadRecord(f"`type` {found}; expected one of {', '.join(TYPE_NAMES)}")
-    message, _, path = str(error).partition(" - at `$")
-    field = path.rstrip("`").lstrip(".")
-    if not field:
-        return BadRecord(f"{kind}: {message}")
-    return BadRecord(f"{kind}: `{field}` is {_shown(record.get(field))}; {message}{_allowed(kind, field)}")
-
-
-def _shown(value: object) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-_ALLOWED: Final[dict[str, tuple[str, ...]]] = {
-    "status": Status.__args__,  # type: ignore[attr-defined]
-    "priority": Priority.__args__,  # type: ignore[attr-defined]
-    "author": Author.__args__,  # type: ignore[attr-defined]
-    "visibility": Visibility.__args__,  # type: ignore[attr-defined]
-    "kind": SurveyKind.__args__,  # type: ignore[attr-defined]
-}
-
-
-def _allowed(kind: str, field: str) -> str:
-    if field in _ALLOWED:
-        return f"; allowed: {', '.join(_ALLOWED[field])}"
-    if field == "at":
-        return "; allowed: RFC 3339 with an offset, like 2026-06-01T10:00:00.000Z"
-    return ""
+    return bad_records.explain(value, error, TYPE_OF_NAME)
