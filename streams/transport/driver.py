@@ -1,0 +1,5 @@
+"""The transport's entry point."""
+
+
+class Transport:
+    """Faust's factory."""
