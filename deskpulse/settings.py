@@ -7,69 +7,31 @@ come from a file instead: ``x_file = "/run/secrets/x"``, or ``DESKPULSE_…__X_F
 
 from __future__ import annotations
 
-import json
 import socket
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from deskpulse.durations import Duration, MaybeDuration, duration_ms
-from schemas.outputs import ATTRIBUTES
-from streams.config import FCR_PARTS, DomainConfig
+from deskpulse.durations import Duration, duration_ms
+from deskpulse.settings_bands import Bands
+from deskpulse.settings_types import (
+    Dimension,
+    FcrPart,
+    Port,
+    PositiveDuration,
+    PositiveOrUnlimited,
+    Role,
+    Section,
+    listed,
+    mapped,
+    once,
+)
+from streams.config import DomainConfig
 
 if TYPE_CHECKING:
     from sinks.clickhouse import ClickHouseTarget
-
-
-def _listed(value: object) -> object:
-    """A list from the environment: ``channel,priority`` or JSON."""
-    if not isinstance(value, str):
-        return value
-    return json.loads(value) if value.startswith("[") else [part.strip() for part in value.split(",") if part.strip()]
-
-
-def _mapped(value: object) -> object:
-    """A table from the environment: JSON."""
-    return json.loads(value) if isinstance(value, str) else value
-
-
-def _once(values: tuple[str, ...]) -> tuple[str, ...]:
-    twice = sorted({value for value in values if values.count(value) > 1})
-    if twice:
-        raise ValueError(f"{', '.join(twice)} stands there twice; expected each once")
-    return values
-
-
-def _positive(duration: timedelta | None) -> timedelta | None:
-    if duration is not None and duration <= timedelta(0):
-        raise ValueError("expected a duration above 0")
-    return duration
-
-
-def _one_of(allowed: tuple[str, ...]) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in allowed:
-            raise ValueError(f"expected one of {', '.join(allowed)}")
-        return value
-
-    return AfterValidator(check)
-
-
-Dimension = Annotated[str, _one_of(ATTRIBUTES)]
-FcrPart = Annotated[str, _one_of(FCR_PARTS)]
-Role = Annotated[str, _one_of(("processor", "sink"))]
-Port = Annotated[int, Field(ge=1, le=65535)]
-PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
-PositiveOrUnlimited = Annotated[MaybeDuration, AfterValidator(_positive)]
-
-
-class Section(BaseModel):
-    """A table of the settings file: frozen, and closed to keys that mean nothing."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
 
 
 class KafkaSecurity(Section):
@@ -129,7 +91,7 @@ class Kafka(Section):
     )
     replication: int = Field(default=1, ge=1, le=10, description="Copies of every topic's data. 3 on a cluster.")
     security: KafkaSecurity = Field(default=KafkaSecurity())
-    options: Annotated[dict[str, str | int | float | bool], BeforeValidator(_mapped)] = Field(
+    options: Annotated[dict[str, str | int | float | bool], BeforeValidator(mapped)] = Field(
         default_factory=dict, description="More options of librdkafka for every client, by their own names."
     )
 
@@ -147,7 +109,7 @@ class Worker(Section):
         description="This worker's name, another for each worker of a group.",
         json_schema_extra={"default_shown": "the host's name"},
     )
-    roles: Annotated[tuple[Role, ...], BeforeValidator(_listed), AfterValidator(_once), Field(min_length=1)] = Field(
+    roles: Annotated[tuple[Role, ...], BeforeValidator(listed), AfterValidator(once), Field(min_length=1)] = Field(
         default=("processor", "sink"),
         description="What the worker does: keep figures, write them into ClickHouse, or both.",
     )
@@ -170,7 +132,7 @@ class Worker(Section):
     max_future: PositiveDuration = Field(
         default=timedelta(days=1), description="An event dated further ahead of the clock than this is a dead letter."
     )
-    dimensions: Annotated[tuple[Dimension, ...], BeforeValidator(_listed), AfterValidator(_once)] = Field(
+    dimensions: Annotated[tuple[Dimension, ...], BeforeValidator(listed), AfterValidator(once)] = Field(
         default=("channel", "priority", "team"), description="Attributes by which figures are kept."
     )
     dimension_limit: int = Field(
@@ -192,7 +154,7 @@ class Worker(Section):
 class Fcr(Section):
     """What counts as resolved at first contact."""
 
-    parts: Annotated[tuple[FcrPart, ...], BeforeValidator(_listed), AfterValidator(_once), Field(min_length=1)] = Field(
+    parts: Annotated[tuple[FcrPart, ...], BeforeValidator(listed), AfterValidator(once), Field(min_length=1)] = Field(
         default=("one_touch", "no_reopen"), description="The conditions that must all hold."
     )
     days: int = Field(
@@ -240,68 +202,6 @@ class ClickHouse(Section):
             database=self.database,
             path=self.path,
         )
-
-
-@dataclass(frozen=True)
-class BandValues:
-    """A figure's benchmark, in the figure's own unit (seconds, ratio 0-1, score); None where there is none."""
-
-    industry_low: float
-    industry_high: float
-    best: float | None
-    lower_is_better: bool
-
-
-class Band(Section):
-    """Benchmark of a figure of which more is better."""
-
-    industry_low: float = Field(description="Lower end of what is usual.")
-    industry_high: float = Field(description="Upper end of what is usual.")
-    best: float | None = Field(default=None, description="Best practice is this or more.")
-
-    def values(self) -> BandValues:
-        """The band as numbers."""
-        return BandValues(self.industry_low, self.industry_high, self.best, lower_is_better=False)
-
-
-class DurationBand(Section):
-    """Benchmark of a duration, of which less is better."""
-
-    industry_low: Duration = Field(description="Lower end of what is usual.")
-    industry_high: Duration = Field(description="Upper end of what is usual.")
-    best: Duration | None = Field(default=None, description="Best practice is less than this.")
-
-    def values(self) -> BandValues:
-        """The band in seconds."""
-        best = None if self.best is None else self.best.total_seconds()
-        return BandValues(
-            self.industry_low.total_seconds(), self.industry_high.total_seconds(), best, lower_is_better=True
-        )
-
-
-class Bands(Section):
-    """Benchmarks that stand beside the figures."""
-
-    first_reply: DurationBand = Field(
-        default=DurationBand(
-            industry_low=timedelta(minutes=10), industry_high=timedelta(minutes=15), best=timedelta(minutes=5)
-        ),
-        description="First reply time.",
-    )
-    resolution_ratio: Band = Field(
-        default=Band(industry_low=0.75, industry_high=0.80, best=0.85), description="Tickets solved by tickets created."
-    )
-    fcr_ratio: Band = Field(
-        default=Band(industry_low=0.70, industry_high=0.70), description="First-contact resolution."
-    )
-    csat_ratio: Band = Field(
-        default=Band(industry_low=0.80, industry_high=0.80), description="Share of satisfied answers."
-    )
-    nps_score: Band = Field(default=Band(industry_low=50, industry_high=50, best=70), description="Net promoter score.")
-
-    def by_figure(self) -> dict[str, BandValues]:
-        """Band by the name of its figure: ``first_reply`` (seconds), ``resolution_ratio``, …"""
-        return {name: getattr(self, name).values() for name in type(self).model_fields}
 
 
 class Settings(Section):
