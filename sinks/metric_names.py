@@ -35,7 +35,10 @@ class Metric:
 
 DENOMINATORS: Final[dict[str, tuple[str, str]]] = {
     "csat_sent": ("csat_surveys_sent", "CSAT surveys sent"),
-    "solved_tickets": ("tickets_last_solved", "Tickets at their last solve: what the time in each status is a mean over"),
+    "solved_tickets": (
+        "tickets_last_solved",
+        "Tickets by their last solve: the denominator of the time in each status",
+    ),
     "fcr_final": ("fcr_final_tickets", "First solves of which first-contact resolution is final"),
 }
 """Counts that are no figures of their own but what a ratio is divided by, needed to merge workers: the measure to its
@@ -94,13 +97,15 @@ HEALTH_METRICS: Final = (
 )  # fmt: skip
 
 BENCHMARK: Final = Metric(
-    "support_benchmark", "gauge", "The configured benchmark bands of a figure, in the figure's unit", ("figure", "band"),
+    "support_benchmark", "gauge", "Configured benchmark bands of a figure, in its unit", ("figure", "band"),
 )  # fmt: skip
 
 METRICS: Final[tuple[Metric, ...]] = (*FIGURE_METRICS, *BACKLOG_METRICS, *HEALTH_METRICS, BENCHMARK)
 
+_PARTS: Final = ("sum", "count")
+
 
 def sample_names() -> frozenset[str]:
     """Every name that a sample can have: families, and the ``_sum`` and ``_count`` of summaries over windows."""
-    parts = {f"{metric.name}_{part}" for metric in FIGURE_METRICS if metric.kind == "summary" for part in ("sum", "count")}
-    return frozenset({metric.name for metric in METRICS} | parts)
+    summaries = [metric.name for metric in FIGURE_METRICS if metric.kind == "summary"]
+    return frozenset({metric.name for metric in METRICS} | {f"{name}_{part}" for name in summaries for part in _PARTS})
