@@ -1,0 +1,142 @@
+"""Writes deskpulse's records into ClickHouse: over HTTP, or into an engine inside the process (``chdb``).
+
+Writing is idempotent by construction: every table is a ``ReplacingMergeTree`` ordered by the row's identity, whose
+version is the offset of the record. Whatever comes again, in whatever batches, replaces itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import Error
+
+from sinks.rows import Message, blocks
+
+_DATABASE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class UnreachableError(ConnectionError):
+    """ClickHouse could not be opened; says where and what to check."""
+
+
+class InsertFailedError(RuntimeError):
+    """ClickHouse did not take a block; says which table, partition and offsets. Nothing is lost: insert it again."""
+
+    def __init__(self, table: str, topic: str, partition: int, offsets: tuple[int, int], reason: str) -> None:
+        self.table = table
+        self.topic = topic
+        self.partition = partition
+        self.offsets = offsets
+        """First and last."""
+        super().__init__(
+            f"table {table}, from {topic} partition {partition}, offsets {offsets[0]} to {offsets[1]}: {reason}"
+        )
+
+
+@dataclass(frozen=True)
+class ClickHouseTarget:
+    """Where the tables are: a server, or a folder of this machine when ``path`` is given (one process at a time)."""
+
+    host: str = "127.0.0.1"
+    port: int = 8123
+    secure: bool = False
+    username: str = "default"
+    password: str = field(default="", repr=False)
+    database: str = "deskpulse"
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not _DATABASE.fullmatch(self.database):
+            raise ValueError(
+                f"database {self.database!r} is no name of a database; expected letters, digits and _, like deskpulse"
+            )
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"ClickHouse in {self.path}"
+        return f"ClickHouse at {'https' if self.secure else 'http'}://{self.host}:{self.port} as {self.username}"
+
+
+def connect(target: ClickHouseTarget) -> Client:
+    """Open a client on ``target``; close it with ``close()``. It may be used by one thread after another.
+
+    Statements without a database's name mean ``target.database`` once that exists (``sinks.migrations.migrate`` makes
+    it). Raises :class:`UnreachableError` when the server does not answer or refuses, or the folder can't be opened.
+    """
+    options: dict[str, Any]
+    if target.path is not None:
+        options = {"interface": "chdb", "path": str(target.path)}
+    else:
+        options = {
+            "interface": "https" if target.secure else "http",
+            "host": target.host,
+            "port": target.port,
+            "username": target.username,
+            "password": target.password,
+            # A session would refuse the second of two statements at a time.
+            "autogenerate_session_id": False,
+        }
+    try:
+        client = clickhouse_connect.get_client(**options)
+    except ImportError as error:
+        raise UnreachableError(
+            f"{target}: {error}; install the extra for it: pip install 'deskpulse[local]'"
+        ) from error
+    except (Error, OSError) as error:
+        advice = "another process may hold the folder" if target.path else "check address, user, password and `secure`"
+        raise UnreachableError(f"{target}: {_first_line(error)}; {advice}") from error
+    known = client.query(
+        "SELECT count() FROM system.databases WHERE name = {name:String}", parameters={"name": target.database}
+    )
+    if known.result_rows[0][0]:
+        client.database = target.database
+    return client
+
+
+class ClickHouseSink:
+    """Inserts records of the output topics and of the inputs into their tables. Synchronous: run it in a thread."""
+
+    def __init__(self, client: Client, database: str) -> None:
+        self._client = client
+        self._database = database
+
+    def insert(self, topic: str, partition: int, messages: Sequence[Message]) -> int:
+        """Insert one batch of one partition and return how many rows that made.
+
+        Rows can be fewer than messages: what a later message of the batch replaces, records without a value, and
+        inputs that are no known event make none. ClickHouse has the rows when this returns; commit after it.
+
+        Raises :class:`sinks.rows.UnknownTopicError` for a topic without a table, :class:`sinks.rows.BadOutputError`
+        for a record of an output topic that can't be read, and :class:`InsertFailedError` when ClickHouse did not take
+        the rows.
+        """
+        if not messages:
+            return 0
+        rows = 0
+        for table, columns in blocks(topic, partition, messages):
+            names, types = table.insert_columns
+            try:
+                self._client.insert(
+                    table.name,
+                    columns,
+                    column_names=names,
+                    column_type_names=types,
+                    database=self._database,
+                    column_oriented=True,
+                )
+            except (Error, OSError) as error:
+                offsets = (messages[0].offset(), messages[-1].offset())
+                raise InsertFailedError(table.name, topic, partition, offsets, _first_line(error)) from error
+            rows += len(columns[0])
+        return rows
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]

@@ -1,0 +1,3 @@
+"""The views."""
+
+VIEWS: dict[str, str] = {}
