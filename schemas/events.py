@@ -12,7 +12,8 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schemas import bad_records
-from schemas.bad_records import BadRecordError, UnknownTypeError
+from schemas.bad_records import BadRecordError as BadRecordError
+from schemas.bad_records import UnknownTypeError as UnknownTypeError
 
 TICKETS: Final = "support.tickets"
 MESSAGES: Final = "support.messages"

@@ -42,10 +42,15 @@ class SurveyAnswer(Struct, frozen=True, omit_defaults=True, gc=False):
 
     survey_id: str
     kind: str
+    """``csat``, ``nps`` or ``ces``."""
     score: float
+    """As it was given, on its own scale."""
     scale_min: float
+    """The lowest score that could be given."""
     scale_max: float
+    """The highest score that could be given."""
     answered_at_ms: int
+    """When it was given, milliseconds since 1970 UTC."""
 
 
 class TicketFacts(Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -56,13 +61,20 @@ class TicketFacts(Struct, kw_only=True, omit_defaults=True, gc=False):
 
     ticket_id: str
     as_of_ms: int
+    """The time that the facts hold for, milliseconds since 1970 UTC."""
     events: int = 0
+    """How many different events are known."""
     deleted: bool = False
+    """Spam or erased: it counts nowhere."""
     merged_into: str | None = None
+    """The surviving ticket's id; null where it was not merged."""
     created_at_ms: int | None = None
+    """Milliseconds since 1970 UTC; null until the creation is known: without it there are no other facts."""
     customer_id: str = ""
     status: str = ""
+    """``new``, ``open``, ``pending``, ``on_hold``, ``solved`` or ``closed``."""
     status_since_ms: int | None = None
+    """The last change of status, milliseconds since 1970 UTC."""
     channel: str = ""
     priority: str = ""
     team: str = ""
@@ -75,24 +87,41 @@ class TicketFacts(Struct, kw_only=True, omit_defaults=True, gc=False):
     origin: str = ""
     handler: str = ""
     first_touch_seconds: float | None = None
+    """Creation to the first public message by an agent or a bot."""
     first_reply_at_ms: int | None = None
+    """The first public message by a human agent, milliseconds since 1970 UTC."""
     first_reply_seconds: float | None = None
+    """How long the customer waited for it; null until then."""
     first_solved_at_ms: int | None = None
+    """Milliseconds since 1970 UTC."""
     first_resolution_seconds: float | None = None
+    """Creation to the first solve."""
     last_solved_at_ms: int | None = None
+    """Milliseconds since 1970 UTC."""
     full_resolution_seconds: float | None = None
+    """Creation to the last solve."""
     solves: int = 0
+    """Entries into solved or closed."""
     reopens: int = 0
+    """Departures from solved or closed."""
     agent_replies: int = 0
+    """Public messages by human agents."""
     status_seconds: dict[str, float] | None = None
+    """Seconds in ``new``, ``open``, ``pending`` and ``on_hold``, where there were any."""
     one_touch: bool | None = None
+    """At most one public human reply within the days of FCR; null where not solved."""
     no_followup: bool | None = None
+    """No customer message after the creation within the days of FCR; null where not solved."""
     no_reopen: bool | None = None
+    """Not reopened within the days of FCR; null where not solved."""
     fcr: bool | None = None
+    """First-contact resolution: all parts that the configuration names; null where not solved."""
     fcr_final: bool | None = None
+    """Whether ``fcr`` can change no more; null where not solved."""
     surveys_sent: dict[str, int] | None = None
     """Surveys sent, by kind."""
     answers: list[SurveyAnswer] | None = None
+    """The answer of each survey that counts."""
 
 
 class Cell(Struct, kw_only=True, gc=False):
@@ -105,9 +134,13 @@ class Cell(Struct, kw_only=True, gc=False):
     resolution: str
     """``minute`` or ``hour``."""
     pane_at_ms: int
+    """When the pane begins, milliseconds since 1970 UTC."""
     as_of_ms: int
+    """The time that the cell holds for, milliseconds since 1970 UTC."""
     dimensions: dict[str, str]
+    """Attribute to value, empty where the tickets have none."""
     measures: dict[str, int]
+    """Name to total; what is zero is left out."""
 
 
 class SlaEvent(Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -117,11 +150,15 @@ class SlaEvent(Struct, kw_only=True, omit_defaults=True, gc=False):
     kind: str
     """``at_risk``, ``breached``, ``retracted``, ``met`` or ``cancelled``."""
     target: str
+    """Like ``first_reply`` or ``resolution``."""
     policy: str
+    """The name of the policy that set it."""
     at_ms: int
     """When it became so: the due time of a breach, however late it was noticed."""
     started_at_ms: int
+    """When the instance started, milliseconds since 1970 UTC."""
     due_at_ms: int | None = None
+    """When it is due, milliseconds since 1970 UTC; null while its clock is paused."""
     channel: str = ""
     priority: str = ""
     team: str = ""
