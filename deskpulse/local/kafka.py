@@ -1,0 +1,250 @@
+"""A real Apache Kafka broker on this machine, without Docker: one process, gone with its parent."""
+
+import logging
+import os
+import random
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from deskpulse.local.errors import LocalStackError
+from deskpulse.local.jars import kafka_jars
+from deskpulse.local.java import find_java
+from deskpulse.local.processes import Process
+
+HOST = "127.0.0.1"
+
+# Below the ranges that Linux (32768-) and macOS (49152-) give to outgoing connections, so that the port of a broker
+# that is down for a moment is not taken by a client that happens to connect.
+_PORTS = range(20000, 32768)
+
+# Bounded, and with few threads: the broker shares the machine with what is measured or shown.
+_JVM_OPTIONS = ("-Xms128m", "-Xmx768m", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
+
+# One node, quick groups, nothing deleted by age: a replay's records are as old as its data.
+_SETTINGS: Mapping[str, str | int] = {
+    "process.roles": "broker,controller",
+    "node.id": 1,
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "default.replication.factor": 1,
+    "min.insync.replicas": 1,
+    "log.retention.ms": -1,
+    # The default of 128 MiB would be a sixth of the heap.
+    "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+    "num.network.threads": 2,
+    "num.io.threads": 4,
+    "offsets.topic.num.partitions": 1,
+    "offsets.topic.replication.factor": 1,
+    "transaction.state.log.num.partitions": 1,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    # A killed worker's transaction is aborted at its timeout, not up to 10 s later.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 500,
+    "share.coordinator.state.topic.num.partitions": 1,
+    "share.coordinator.state.topic.replication.factor": 1,
+    "share.coordinator.state.topic.min.isr": 1,
+    # After a crash the broker is let in again when its old session has ended: by default 9 s.
+    "broker.heartbeat.interval.ms": 500,
+    "broker.session.timeout.ms": 3000,
+    "group.initial.rebalance.delay.ms": 0,
+    "group.min.session.timeout.ms": 1000,
+}
+
+_LOG4J = """\
+status = error
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = [%d] %p %m (%c{1})%n
+rootLogger.level = warn
+rootLogger.appenderRef.out.ref = out
+"""
+
+_log = logging.getLogger(__name__)
+
+
+class LocalKafka:
+    """A broker with its controller (KRaft) in one Java process, listening on 127.0.0.1 only.
+
+    `data_dir`: folder for its data, settings and log; kept, and taken up again by a later broker. None: a temporary
+    folder, removed at the end. `port`: where clients connect; None chooses a free one. `settings`: additions to
+    server.properties. Ends with `stop`, with the context, and with this process, even when that is killed.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | None = None,
+        *,
+        port: int | None = None,
+        settings: Mapping[str, str | int] | None = None,
+        start_deadline_seconds: float = 60.0,
+    ) -> None:
+        self._given_dir = data_dir
+        self._settings = dict(settings or {})
+        self._start_deadline_seconds = start_deadline_seconds
+        self._process: Process | None = None
+        self.port = free_port() if port is None else port
+        self._controller_port = free_port()
+        self.data_dir = data_dir
+
+    @property
+    def bootstrap(self) -> str:
+        """Address for clients, `127.0.0.1:port`."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the broker; LocalStackError when it was never started."""
+        return self._running.pid
+
+    @property
+    def log_path(self) -> Path:
+        """The broker's log, in its data folder."""
+        if self.data_dir is None:
+            raise LocalStackError("the broker was not started: it has no log yet")
+        return self.data_dir / "kafka.log"
+
+    def start(self) -> Self:
+        """Start the broker and wait until it answers; LocalStackError carries the end of its log if it does not."""
+        if self._process is not None:
+            raise LocalStackError(f"the broker at {self.bootstrap} was started already")
+        began = time.monotonic()
+        java, jars = find_java(), kafka_jars()
+        temporary = self._given_dir is None
+        self.data_dir = (
+            Path(tempfile.mkdtemp(prefix="deskpulse-kafka-")) if self._given_dir is None else self._given_dir
+        )
+        self.data_dir = self.data_dir.absolute()
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._write_configuration()
+        # What the broker does is in its log; an own GC or JMX variable of the machine must not change it.
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "JAVA_TOOL_"))}
+        command = [java, *_JVM_OPTIONS, f"-Dlog4j2.configurationFile={self.data_dir / 'log4j2.properties'}"]
+        command += ["-cp", os.pathsep.join(map(str, jars))]
+        self._format([*map(str, command)], env)
+        self._process = Process(
+            [*command, "kafka.Kafka", self.data_dir / "server.properties"],
+            env=env,
+            log_path=self.log_path,
+            remove=[self.data_dir] if temporary else [],
+        )
+        self._await_answer()
+        _log.info("Kafka at %s is up after %.1f s, data in %s", self.bootstrap, time.monotonic() - began, self.data_dir)
+        return self
+
+    def stop(self) -> None:
+        """Stop the broker in order and remove its folder if that is temporary. May be called again."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def kill(self) -> None:
+        """End the broker with SIGKILL, as a crash would; the data stay for `restart`."""
+        self._running.kill()
+
+    def restart(self) -> None:
+        """Start the broker again on its data and port; one that still runs is stopped in order first."""
+        if self._running.poll() is None:
+            self._running.terminate()
+        self._running.start_again()
+        self._await_answer()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def _running(self) -> Process:
+        if self._process is None:
+            raise LocalStackError("the broker was not started")
+        return self._process
+
+    def _write_configuration(self) -> None:
+        assert self.data_dir is not None
+        settings = {
+            **_SETTINGS,
+            "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.port}",
+            "controller.quorum.voters": f"1@{HOST}:{self._controller_port}",
+            "log.dirs": self.data_dir / "data",
+            **self._settings,
+        }
+        lines = "".join(f"{name}={value}\n" for name, value in settings.items())
+        (self.data_dir / "server.properties").write_text(lines)
+        (self.data_dir / "log4j2.properties").write_text(_LOG4J)
+
+    def _format(self, java: list[str], env: Mapping[str, str]) -> None:
+        assert self.data_dir is not None
+        if (self.data_dir / "data" / "meta.properties").exists():
+            return
+        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Formatting is over before the optimising compiler could pay for itself.
+        tool = [java[0], "-XX:TieredStopAtLevel=1", *java[1:], "kafka.tools.StorageTool", "format"]
+        # A cluster id that begins with a dash would be taken for an option.
+        arguments = [f"--cluster-id={cluster_id}", "--config", str(self.data_dir / "server.properties")]
+        with self.log_path.open("ab") as log:
+            done = subprocess.run([*tool, *arguments], env=env, stdout=log, stderr=log, check=False)
+        if done.returncode:
+            raise LocalStackError(self._failure(f"formatting its storage ended with code {done.returncode}"))
+
+    def _await_answer(self) -> None:
+        until = time.monotonic() + self._start_deadline_seconds
+        admin = AdminClient(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "reconnect.backoff.ms": 50,
+                "reconnect.backoff.max.ms": 200,
+                # Refused connections are what is waited through here.
+                "logger": logging.getLogger("deskpulse.local.kafka.wait"),
+                "log_level": 0,
+            }
+        )
+        while True:
+            try:
+                if admin.list_topics(timeout=0.5).brokers:
+                    return
+            except KafkaException:
+                pass
+            code = self._running.poll()
+            if code is not None or time.monotonic() > until:
+                what = f"ended with code {code}" if code is not None else "does not answer"
+                failure = self._failure(what)
+                self.stop()
+                raise LocalStackError(failure)
+
+    def _failure(self, what: str) -> str:
+        lines = self.log_path.read_text(errors="replace").splitlines()[-20:]
+        return f"the local Kafka broker at {self.bootstrap} {what}. Its log ({self.log_path}) ends:\n" + "\n".join(
+            lines
+        )
+
+
+def free_port() -> int:
+    """Return a TCP port on 127.0.0.1 that nothing listens on now; LocalStackError when none is found."""
+    for port in random.sample(_PORTS, 50):
+        with socket.socket() as probe:
+            # As the broker does: a port in TIME_WAIT after an earlier broker is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise LocalStackError(f"no free TCP port on {HOST} between {_PORTS.start} and {_PORTS.stop}")
