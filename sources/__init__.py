@@ -1,0 +1,1 @@
+"""What publishes events: files and the simulator."""
