@@ -1,13 +1,45 @@
-"""What a worker serves over HTTP: its metrics, its health, the page and the page's data."""
+"""What a worker serves over HTTP: its metrics, its health, the page and the page's data.
+
+The routes stand on the aiohttp application of Faust's web server, which runs in the worker's event loop: it shares
+the loop with the fold, so it reads figures between two batches and needs no lock.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
 
 import faust
+import msgspec
+from aiohttp import web
+from faust.web.base import BlueprintManager
+from faust.web.drivers.aiohttp import Web
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
 
-from sinks.benchmarks import DEFAULT_BENCHMARKS, Benchmarks
+from deskpulse.page_data import DEFAULT_WINDOW, page_data
+from sinks.benchmarks import Benchmarks
+from sinks.prometheus import CONTENT_TYPE, FiguresCollector
+from streams.figures import WINDOWS_SECONDS
 from streams.live import Health, LiveFigures
+
+PAGE: Final = Path(__file__).parent / "page"
+ASSETS: Final = {
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    **{f"/{name}": (name, "text/javascript") for name in ("page.js", "tiles.js", "charts.js", "format.js")},
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+SECURITY_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+REUSED_SECONDS: Final = 0.5
+"""How long one picture is given to all who look at the page: it costs the same for one as for a hundred."""
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def register(
@@ -15,7 +47,7 @@ def register(
     live: Callable[[], LiveFigures],
     health: Callable[[], Health],
     not_ready: Callable[[], Sequence[str]],
-    benchmarks: Benchmarks = DEFAULT_BENCHMARKS,
+    benchmarks: Benchmarks,
 ) -> None:
     """Put deskpulse's routes, and none of Faust's own, on the web server of ``app``.
 
@@ -23,3 +55,92 @@ def register(
     the event loop. To be called once, before the worker starts, on an app with ``web_in_thread=False`` and
     ``web_bind`` set (Faust's own default is every interface).
     """
+    if not isinstance(app.web, Web):
+        raise TypeError(f"web: the app's web server is {type(app.web).__name__}; expected Faust's aiohttp driver")
+    # Faust's own pages (tables, router) are of features that deskpulse does not use, and its index is at "/".
+    app.web.blueprints = BlueprintManager()
+    routes = {
+        "/metrics": _metrics(FiguresCollector(live, health, benchmarks)),
+        "/healthz": _healthz,
+        "/readyz": _readyz(not_ready),
+        "/api/live": _live(live, health, not_ready, benchmarks),
+        "/api/status": _status(health, not_ready),
+        **{path: _asset(PAGE / name, kind) for path, (name, kind) in ASSETS.items()},
+    }
+    for path, handler in routes.items():
+        app.web.web_app.router.add_get(path, handler)
+
+
+def _metrics(figures: FiguresCollector) -> Handler:
+    process = CollectorRegistry()
+    ProcessCollector(registry=process)
+    GCCollector(registry=process)
+
+    async def metrics(_: web.Request) -> web.Response:
+        parts = []
+        for part in figures.parts():
+            parts.append(part)
+            await asyncio.sleep(0)
+        body = "".join(parts).encode() + generate_latest(process)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
+    return metrics
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+def _readyz(not_ready: Callable[[], Sequence[str]]) -> Handler:
+    async def readyz(_: web.Request) -> web.Response:
+        reasons = not_ready()
+        if reasons:
+            return web.Response(status=503, text="".join(f"{reason}\n" for reason in reasons))
+        return web.Response(text="ready\n")
+
+    return readyz
+
+
+def _live(
+    live: Callable[[], LiveFigures],
+    health: Callable[[], Health],
+    not_ready: Callable[[], Sequence[str]],
+    benchmarks: Benchmarks,
+) -> Handler:
+    made: dict[str, tuple[float, bytes]] = {}
+
+    async def answer(request: web.Request) -> web.Response:
+        window = request.query.get("window", DEFAULT_WINDOW)
+        if window not in WINDOWS_SECONDS:
+            expected = ", ".join(WINDOWS_SECONDS)
+            return web.Response(status=400, text=f"window: there is no {window!r}; expected one of {expected}\n")
+        now = asyncio.get_running_loop().time()
+        made_at, body = made.get(window, (float("-inf"), b""))
+        if now - made_at > REUSED_SECONDS:
+            body = msgspec.json.encode(page_data(live(), health(), not_ready(), benchmarks, window))
+            made[window] = now, body
+        return _json(body)
+
+    return answer
+
+
+def _status(health: Callable[[], Health], not_ready: Callable[[], Sequence[str]]) -> Handler:
+    async def status(_: web.Request) -> web.Response:
+        reasons = list(not_ready())
+        return _json(msgspec.json.encode({"ready": not reasons, "reasons": reasons, "health": health()}))
+
+    return status
+
+
+def _asset(path: Path, kind: str) -> Handler:
+    body = path.read_bytes()
+
+    async def asset(_: web.Request) -> web.Response:
+        headers = {"Cache-Control": "no-cache", **SECURITY_HEADERS}
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+
+    return asset
+
+
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,175 @@
+"""The page, in a real Chromium, over a worker's real web server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from deskpulse.settings import Settings
+from sinks.evaluation import evaluate
+from streams.live import ALL, Group
+from tests import madeup
+from tests.debian import require_binary
+from tests.page.chromium import Tab, chromium, new_tab
+from tests.page.worker import Worker, free_port, running
+
+EVERYTHING = Group(ALL, "")
+DRAWN = "document.querySelectorAll('#tiles .tile').length === 8"
+
+
+Look = Callable[[Tab], Awaitable[None]]
+Browse = Callable[[Look], None]
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return Worker(free_port())
+
+
+@pytest.fixture(scope="module")
+def browse() -> Iterator[Browse]:
+    """Runs what looks at a page in a tab of its own; whatever the page complains about fails the test."""
+    with chromium(require_binary("chromium", "chromium")) as port:
+
+        async def run(look: Look) -> None:
+            async with new_tab(port) as tab:
+                await look(tab)
+                assert tab.errors == []
+
+        yield lambda look: asyncio.run(run(look))
+
+
+def test_the_tiles_show_the_figures_that_the_worker_serves_beside_their_benchmarks(
+    browse: Browse, worker: Worker
+) -> None:
+    figures = evaluate(worker.live.totals["1h"][EVERYTHING])
+    bands = Settings().bands.by_figure()
+
+    async def look(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/")
+        await tab.wait(DRAWN)
+        assert f"{100 * figures['fcr_ratio']:.1f} %" in await tab.text("#tile-fcr")
+        assert f"{100 * figures['csat_ratio']:.1f} %" in await tab.text("#tile-csat")
+        assert f"+{figures['nps_score']:.0f}" in await tab.text("#tile-nps")
+        assert f"{figures['first_reply_seconds_p50'] // 60:.0f} min" in await tab.text("#tile-first_reply")
+        assert "Industry 10\N{EN DASH}15 min · best under 5 min" in await tab.text("#tile-first_reply")
+        assert "Industry 75\N{EN DASH}80 % · best from 85 %" in await tab.text("#tile-resolution")
+        assert figures["csat_ratio"] < bands["csat_ratio"].industry_low
+        assert "behind the industry" in await tab.text("#tile-csat")
+        assert "475" in await tab.text("#tile-backlog")
+        assert await tab.text("#status") == "Live"
+
+    with running(worker):
+        browse(look)
+
+
+def test_the_hour_the_backlog_and_the_dimensions_are_drawn_and_can_be_read_as_tables(
+    browse: Browse, worker: Worker
+) -> None:
+    async def look(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/")
+        await tab.wait(DRAWN)
+        assert await tab.run("document.querySelectorAll('#flow rect.created').length") == 60
+        await tab.run("document.querySelector('details').open = true")
+        await tab.wait("document.querySelectorAll('#minutes-table tbody tr').length === 60")
+        backlog = await tab.text("#backlog")
+        assert all(name.replace("_", " ") in backlog for name in madeup.CHANNELS + madeup.PRIORITIES)
+        await tab.run(
+            "(() => { const s = document.querySelector('#dimension'); s.value = 'team';"
+            " s.dispatchEvent(new Event('change')); })()"
+        )
+        assert "team 1" in await tab.text("#groups-table")
+
+    with running(worker):
+        browse(look)
+
+
+def test_another_window_can_be_chosen(browse: Browse, worker: Worker) -> None:
+    async def look(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/")
+        await tab.wait(DRAWN)
+        await tab.run("document.querySelector('input[value=\"30d\"]').click()")
+        solved = f"{worker.live.totals['30d'][EVERYTHING][2]:,}"
+        await tab.wait(f"document.querySelector('#tile-fcr').innerText.includes({solved!r})")
+
+    with running(worker):
+        browse(look)
+
+
+def test_new_figures_arrive_by_themselves(browse: Browse, worker: Worker) -> None:
+    async def look(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/")
+        await tab.wait(DRAWN)
+        worker.live = replace(worker.live, backlog={EVERYTHING: {"open": 9_071}})
+        await tab.wait("document.querySelector('#tile-backlog').innerText.includes('9,071')")
+
+    with running(worker):
+        browse(look)
+
+
+def test_an_outage_is_shown_and_its_end_too(browse: Browse, worker: Worker) -> None:
+    async def look(tab: Tab) -> None:
+        with running(worker):
+            await tab.open(f"{worker.url}/")
+            await tab.wait(DRAWN)
+        await tab.wait("document.querySelector('#status').innerText.includes('Stale since')")
+        assert "+" in await tab.text("#tile-nps"), "the last figures stay"
+        with running(worker):
+            await tab.wait("document.querySelector('#status').innerText.trim() === 'Live'")
+        assert all("ERR_CONNECTION" in error for error in tab.errors)
+        tab.errors.clear()
+
+    browse(look)
+
+
+def test_a_ratio_without_denominator_is_a_dash_and_no_zero(browse: Browse, worker: Worker) -> None:
+    worker.live = madeup.empty()
+
+    async def look(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/")
+        await tab.wait(DRAWN)
+        for tile in ("first_reply", "fcr", "csat", "nps", "resolution", "oldest"):
+            assert await tab.text(f"#tile-{tile} .value") == "\N{EN DASH}"
+        assert await tab.text("#tile-backlog .value") == "0"
+
+    with running(worker):
+        browse(look)
+
+
+def test_a_worker_that_restores_says_so(browse: Browse, worker: Worker) -> None:
+    worker.not_ready = ("restoring partition 3: 120 of 4,000 records",)
+
+    async def look(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/")
+        await tab.wait("document.querySelector('#status').innerText.includes('restoring partition 3')")
+
+    with running(worker):
+        browse(look)
+
+
+def test_names_from_events_are_text_and_nothing_runs(browse: Browse, worker: Worker) -> None:
+    bad = Group("channel", "<img src=x onerror=\"document.title='owned'\">")
+    worker.live = replace(worker.live, backlog={EVERYTHING: {"open": 1}, bad: {"open": 1}})
+
+    async def look(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/")
+        await tab.wait(DRAWN)
+        assert "<img src=x" in await tab.text("#backlog")
+        assert await tab.run("document.title") == "deskpulse"
+
+    with running(worker):
+        browse(look)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone_scrolls_in_one_direction_only(browse: Browse, worker: Worker, dark: bool) -> None:
+    async def look(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/", width=360, height=740, dark=dark)
+        await tab.wait(DRAWN)
+        assert await tab.run("document.documentElement.scrollWidth") == 360
+
+    with running(worker):
+        browse(look)
