@@ -18,6 +18,8 @@ from clickhouse_connect.driver.exceptions import Error
 
 from sinks.rows import Message, blocks
 
+# The archive has a partition for each month, and a batch of old records may hold more than 100 of them.
+_SETTINGS: Final = {"max_partitions_per_insert_block": 0}
 _DATABASE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -91,12 +93,17 @@ def connect(target: ClickHouseTarget) -> Client:
     except (Error, OSError) as error:
         advice = "another process may hold the folder" if target.path else "check address, user, password and `secure`"
         raise UnreachableError(f"{target}: {_first_line(error)}; {advice}") from error
-    known = client.query(
-        "SELECT count() FROM system.databases WHERE name = {name:String}", parameters={"name": target.database}
-    )
-    if known.result_rows[0][0]:
+    if has_database(client, target.database):
         client.database = target.database
     return client
+
+
+def has_database(client: Client, database: str) -> bool:
+    """Whether there is a database of this name (that the user may see)."""
+    found = client.query(
+        "SELECT count() FROM system.databases WHERE name = {name:String}", parameters={"name": database}
+    )
+    return bool(found.result_rows[0][0])
 
 
 class ClickHouseSink:
@@ -129,6 +136,7 @@ class ClickHouseSink:
                     column_type_names=types,
                     database=self._database,
                     column_oriented=True,
+                    settings=_SETTINGS,
                 )
             except (Error, OSError) as error:
                 offsets = (messages[0].offset(), messages[-1].offset())

@@ -12,6 +12,7 @@ from typing import Final
 from clickhouse_connect.driver.binding import quote_identifier
 from clickhouse_connect.driver.client import Client
 
+from sinks.clickhouse import has_database
 from sinks.tables import TABLES, Table
 from sinks.views import VIEWS
 
@@ -104,7 +105,8 @@ def migrate(
     Raises :class:`MigrationRefusedError` when an applied migration has changed, the database is newer than this
     program or a column has another type; ClickHouse's own errors otherwise.
     """
-    client.command(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(database)}")
+    if not has_database(client, database):
+        client.command(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(database)}")
     client.database = database
     done = _apply(client, database, shipped() if migrations is None else migrations)
     for table in TABLES.values():
@@ -172,7 +174,8 @@ def _add_columns(client: Client, database: str, table: Table) -> list[str]:
         return []
     added = ", ".join(f"ADD COLUMN IF NOT EXISTS {column.name} {column.type}" for column in missing)
     client.command(f"ALTER TABLE {table.name} {added}")
-    return [f"added columns to {table.name}: {', '.join(column.name for column in missing)}"]
+    names = ", ".join(column.name for column in missing)
+    return [f"added {names if len(missing) <= 5 else f'{len(missing)} columns'} to {table.name}"]
 
 
 def _make_views(client: Client, database: str) -> list[str]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import fields
+from msgspec.structs import astuple, fields
 
 from schemas import events
 from schemas.bad_records import BadRecordError, UnknownTypeError
 from schemas.outputs import ATTRIBUTES, CELLS, FACTS, SLA_EVENTS, Cell, SlaEvent, TicketFacts
-from sinks.tables import ANSWER_FIELDS, MEASURE_COLUMNS, TABLES, Table
+from sinks.tables import MEASURE_COLUMNS, TABLES, Table
 from streams import buckets, measures
 
-Columns: TypeAlias = list[list[Any]]
-"""One list of values per name of ``Table.insert_columns``."""
+Columns: TypeAlias = list[Sequence[Any]]
+"""The values for each name of ``Table.insert_columns``."""
+_NONE: Final[dict[Any, Any]] = {}
+"""The empty map of all rows that have none; a map of its own for each would be most of the work."""
 
 
 class Message(Protocol):
@@ -82,7 +84,7 @@ def _decoded(decoder: msgspec.json.Decoder[Any], topic: str, partition: int, mes
     return rows
 
 
-def _provenance(partition: int, messages: Sequence[Message]) -> dict[str, list[Any]]:
+def _provenance(partition: int, messages: Sequence[Message]) -> dict[str, Sequence[Any]]:
     return {
         "_partition": [partition] * len(messages),
         "_offset": [message.offset() for message in messages],
@@ -90,21 +92,16 @@ def _provenance(partition: int, messages: Sequence[Message]) -> dict[str, list[A
     }
 
 
-def _in_order(table: Table, given: dict[str, list[Any]]) -> Columns:
+def _in_order(table: Table, given: Mapping[str, Sequence[Any]]) -> Columns:
     return [given[name] for name in table.insert_columns[0]]
 
 
-def _answers(answers: list[Struct] | None) -> list[tuple[Any, ...]]:
-    return [tuple([getattr(answer, name) for name in ANSWER_FIELDS]) for answer in answers or ()]
+def _maps(values: Sequence[dict[str, Any] | None]) -> list[dict[str, Any]]:
+    return [value or _NONE for value in values]
 
 
-def _getter(field: msgspec.structs.FieldInfo, column_type: str) -> Callable[[list[Any]], list[Any]]:
-    name = field.encode_name
-    if column_type.startswith("Map"):
-        return lambda rows: [getattr(row, name) or {} for row in rows]
-    if column_type.startswith("Array"):
-        return lambda rows: [_answers(getattr(row, name)) for row in rows]
-    return lambda rows: [getattr(row, name) for row in rows]
+def _tuples(values: Sequence[list[Struct] | None]) -> list[list[tuple[Any, ...]]]:
+    return [[astuple(one) for one in value] if value else [] for value in values]
 
 
 class _OfStructs:
@@ -113,14 +110,18 @@ class _OfStructs:
     def __init__(self, struct: type[Struct], table: Table) -> None:
         self._table = table
         self._decoder = msgspec.json.Decoder(struct)
+        self._names = [field.name.removesuffix("_ms") for field in fields(struct)]
         type_of = dict(zip(*table.insert_columns, strict=True))
-        self._getters = {
-            (name := field.name.removesuffix("_ms")): _getter(field, type_of[name]) for field in fields(struct)
-        }
+        self._maps = [name for name in self._names if type_of[name].startswith("Map")]
+        self._arrays = [name for name in self._names if type_of[name].startswith("Array")]
 
     def __call__(self, topic: str, partition: int, messages: Sequence[Message]) -> list[tuple[Table, Columns]]:
         rows = _decoded(self._decoder, topic, partition, messages)
-        given = {name: get(rows) for name, get in self._getters.items()}
+        if not rows:
+            return []
+        given: dict[str, Sequence[Any]] = dict(zip(self._names, zip(*map(astuple, rows), strict=True), strict=True))
+        given |= {name: _maps(given[name]) for name in self._maps}
+        given |= {name: _tuples(given[name]) for name in self._arrays}
         return [(self._table, _in_order(self._table, given | _provenance(partition, messages)))]
 
 
@@ -168,8 +169,7 @@ def _cell_blocks(topic: str, partition: int, messages: Sequence[Message]) -> lis
 def _cell_columns(table: Table, topic: str, partition: int, found: list[tuple[Message, Cell]]) -> Columns:
     cells = [cell for _, cell in found]
     measured: dict[str, list[Any]] = {
-        column.name: [{} for _ in cells] if column.type.startswith("Map") else [0] * len(cells)
-        for column in MEASURE_COLUMNS
+        column.name: [_NONE if column.type.startswith("Map") else 0] * len(cells) for column in MEASURE_COLUMNS
     }
     for row, cell in enumerate(cells):
         try:
@@ -177,12 +177,14 @@ def _cell_columns(table: Table, topic: str, partition: int, found: list[tuple[Me
                 column, bucket = _PLACE_OF[name]
                 if bucket is None:
                     measured[column][row] = n
+                elif (held := measured[column])[row] is _NONE:
+                    held[row] = {bucket: n}
                 else:
-                    measured[column][row][bucket] = n
+                    held[row][bucket] = n
         except KeyError as unknown:
             reason = f"measure {unknown} is unknown; this sink is older than the worker that wrote it"
             raise BadOutputError(topic, partition, found[row][0].offset(), reason) from None
-    given: dict[str, list[Any]] = {
+    given: dict[str, Sequence[Any]] = {
         "pane_at": [cell.pane_at_ms for cell in cells],
         "as_of": [cell.as_of_ms for cell in cells],
     }
@@ -202,7 +204,7 @@ def _event_blocks(topic: str, partition: int, messages: Sequence[Message]) -> li
             continue  # The first lies among the dead letters, the second is of another contract.
         accepted.append(message)
         found.append(event)
-    given: dict[str, list[Any]] = {
+    given: dict[str, Sequence[Any]] = {
         "_topic": [topic] * len(found),
         "_key": [(message.key() or b"").decode(errors="replace") for message in accepted],
         "id": [event.id for event in found],

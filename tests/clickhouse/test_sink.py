@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from schemas.events import MESSAGES, TICKETS
+from schemas.outputs import CELLS, FACTS, LATE, SLA_EVENTS, SlaEvent, SurveyAnswer, TicketFacts
+from sinks.clickhouse import ClickHouseSink, InsertFailedError
+from sinks.rows import BadOutputError, UnknownTopicError
+from tests.clickhouse.records import NOW_MS, Record, batches, of_facts, rows
+
+NOW = datetime.fromtimestamp(NOW_MS / 1000, UTC)
+
+
+def of_ticket(ticket_id: str, **facts: Any) -> TicketFacts:
+    usual: dict[str, Any] = {"as_of_ms": NOW_MS, "created_at_ms": NOW_MS - 3_600_000}
+    return TicketFacts(ticket_id=ticket_id, **usual | facts)
+
+
+def instant(value: Any) -> datetime:
+    assert isinstance(value, datetime)
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def test_facts_come_out_as_they_went_in(database: tuple[Client, str]) -> None:
+    client, name = database
+    answer = SurveyAnswer("s1", "csat", 4.0, 1.0, 5.0, NOW_MS - 7)
+    full = of_ticket(
+        "it's \\ 1",
+        status="solved",
+        channel="chat",
+        first_reply_seconds=61.5,
+        first_reply_at_ms=NOW_MS - 1,
+        fcr=False,
+        solves=2,
+        status_seconds={"new": 1.5, "open": 2.0},
+        surveys_sent={"csat": 2},
+        answers=[answer],
+    )
+    ClickHouseSink(client, name).insert(FACTS, 0, of_facts(full, TicketFacts(ticket_id="bare", as_of_ms=NOW_MS)))
+    bare, found = rows(client, "SELECT * FROM tickets ORDER BY ticket_id")
+    assert found["ticket_id"] == "it's \\ 1"
+    assert found["first_reply_seconds"] == 61.5
+    assert instant(found["first_reply_at"]) == NOW - timedelta(milliseconds=1)
+    assert (found["fcr"], found["fcr_final"], found["solves"], found["channel"]) == (False, None, 2, "chat")
+    assert (found["status_seconds"], found["surveys_sent"]) == ({"new": 1.5, "open": 2.0}, {"csat": 2})
+    (answered,) = found["answers"]
+    assert (answered["survey_id"], answered["score"]) == ("s1", 4.0)
+    assert instant(answered["answered_at"]) == NOW - timedelta(milliseconds=7)
+    assert (bare["created_at"], bare["first_reply_seconds"], bare["status"], bare["answers"]) == (None, None, "", [])
+
+
+def test_the_newest_facts_hold_however_often_older_ones_come(database: tuple[Client, str]) -> None:
+    client, name = database
+    sink = ClickHouseSink(client, name)
+    dice = random.Random(3)
+    records = of_facts(*(of_ticket(str(n % 5), solves=n, created_at_ms=NOW_MS - n * 10**10) for n in range(40)))
+    for _ in range(3):
+        for batch in batches(dice, records):
+            sink.insert(FACTS, 0, batch)
+    sink.insert(FACTS, 0, records[:20])
+    found = client.query("SELECT ticket_id, solves FROM tickets ORDER BY ticket_id").result_rows
+    assert found == [(str(n), 35 + n) for n in range(5)]
+
+
+def test_a_deleted_ticket_leaves_every_view(database: tuple[Client, str]) -> None:
+    client, name = database
+    sink = ClickHouseSink(client, name)
+    sink.insert(FACTS, 0, of_facts(of_ticket("spam", status="open"), of_ticket("kept", status="open")))
+    sink.insert(FACTS, 0, of_facts(TicketFacts(ticket_id="spam", as_of_ms=NOW_MS, deleted=True), first_offset=2))
+    assert client.query("SELECT ticket_id FROM tickets").result_rows == [("kept",)]
+    assert client.query("SELECT tickets FROM backlog_by(dimension = 'all', at = now())").result_rows == [(1,)]
+
+
+def test_the_clocks_of_open_tickets_go_on(database: tuple[Client, str]) -> None:
+    client, name = database
+    facts: dict[str, Any] = {"as_of_ms": NOW_MS - 60_000, "status_seconds": {"new": 10.0, "open": 5.0}}
+    ClickHouseSink(client, name).insert(
+        FACTS,
+        0,
+        of_facts(
+            of_ticket("open", status="open", **facts),
+            of_ticket("pending", status="pending", **facts),
+            of_ticket("solved", status="solved", **facts),
+            of_ticket("merged", status="open", merged_into="open", **facts),
+        ),
+    )
+    found = rows(client, "SELECT ticket_id, is_open, status_seconds, age_seconds FROM tickets_at(at = NOW)")
+    by_id = {row["ticket_id"]: row for row in found}
+    assert by_id["open"]["status_seconds"] == {"new": 10.0, "open": 65.0}
+    assert by_id["pending"]["status_seconds"] == {"new": 10.0, "open": 5.0, "pending": 60.0}
+    assert by_id["solved"]["status_seconds"] == by_id["merged"]["status_seconds"] == facts["status_seconds"]
+    assert {ticket: row["age_seconds"] for ticket, row in by_id.items()} == {
+        "open": 3600.0,
+        "pending": 3600.0,
+        "solved": None,
+        "merged": None,
+    }
+
+
+def test_the_backlog_by_status_and_age(database: tuple[Client, str]) -> None:
+    client, name = database
+    tickets = [
+        of_ticket(
+            str(n),
+            status=("new", "open", "pending", "on_hold", "solved")[n % 5],
+            team="ab"[n % 2],
+            created_at_ms=NOW_MS - 1000 * n,
+            first_reply_at_ms=NOW_MS if n % 5 == 1 else None,
+        )
+        for n in range(50)
+    ]
+    ClickHouseSink(client, name).insert(FACTS, 0, of_facts(*tickets))
+    (everything,) = rows(client, "SELECT * FROM backlog_by(dimension = 'all', at = NOW)")
+    assert everything == {
+        "value": "",
+        "new_tickets": 10,
+        "open_tickets": 10,
+        "pending_tickets": 10,
+        "on_hold_tickets": 10,
+        "tickets": 40,
+        "unanswered_tickets": 30,
+        "oldest_age_seconds": 48.0,
+        "p50_age_seconds": 23.0,
+        "p90_age_seconds": 43.0,
+    }
+    by_team = rows(client, "SELECT value, tickets FROM backlog_by(dimension = 'team', at = NOW)")
+    assert by_team == [{"value": "a", "tickets": 20}, {"value": "b", "tickets": 20}]
+
+
+def event(number: int, **fields: Any) -> bytes:
+    return json.dumps(
+        {
+            "id": f"e{number}",
+            "type": "message.sent",
+            "ticket_id": "t",
+            "at": "2026-06-01T02:00:00.0015+02:00",
+            "author": "agent",
+            "author_id": "é",
+            "visibility": "public",
+        }
+        | fields,
+        ensure_ascii=False,
+    ).encode()
+
+
+def test_the_archive_keeps_every_accepted_record_whole_and_once_per_offset(database: tuple[Client, str]) -> None:
+    client, name = database
+    sink = ClickHouseSink(client, name)
+    values = [event(1), event(1), event(2, extra="a\tb'\\"), b"no json", event(3, type="other"), None, event(4)]
+    records = [Record(value, b"t", offset, NOW_MS) for offset, value in enumerate(values)]
+    assert sink.insert(MESSAGES, 5, records) == 4
+    assert sink.insert(MESSAGES, 5, records[1:]) == 3
+    found = rows(client, "SELECT * FROM archive ORDER BY _offset")
+    assert [(row["_offset"], row["id"], row["value"].encode()) for row in found] == [
+        (offset, json.loads(values[offset] or b"")["id"], values[offset]) for offset in (0, 1, 2, 6)
+    ]
+    first = found[0]
+    assert (first["_topic"], first["_partition"], first["_key"], first["type"]) == (MESSAGES, 5, "t", "message.sent")
+    assert instant(first["at"]) == datetime(2026, 6, 1, 0, 0, 0, 1000, UTC)
+    assert instant(first["_produced_at"]) == NOW
+
+
+def test_an_archive_over_many_years_goes_in_at_once(database: tuple[Client, str]) -> None:
+    client, name = database
+    month_ms = 31 * 86_400_000
+    records = [Record(event(n), b"t", n, NOW_MS - n * month_ms) for n in range(150)]
+    assert ClickHouseSink(client, name).insert(TICKETS, 0, records) == 150
+    assert rows(client, "SELECT count() AS n FROM archive") == [{"n": 150}]
+
+
+def test_a_happening_of_a_target_is_one_row_also_when_published_again(database: tuple[Client, str]) -> None:
+    client, name = database
+    sink = ClickHouseSink(client, name)
+    happenings = [
+        SlaEvent(ticket_id="1", kind=kind, target="first_reply", policy="p", at_ms=NOW_MS, started_at_ms=NOW_MS - 9)
+        for kind in ("at_risk", "breached", "retracted")
+    ]
+    records = [Record(msgspec.json.encode(happening), b"1", n) for n, happening in enumerate(happenings * 2)]
+    assert sink.insert(SLA_EVENTS, 0, records) == 6
+    found = rows(client, "SELECT kind, due_at, _offset FROM sla_log ORDER BY _offset")
+    assert [(row["kind"], row["due_at"]) for row in found] == [
+        ("at_risk", None),
+        ("breached", None),
+        ("retracted", None),
+    ]
+
+
+def test_tombstones_and_empty_batches_make_no_rows(database: tuple[Client, str]) -> None:
+    client, name = database
+    sink = ClickHouseSink(client, name)
+    assert sink.insert(FACTS, 0, []) == 0
+    for topic in (FACTS, CELLS, SLA_EVENTS, MESSAGES):
+        assert sink.insert(topic, 0, [Record(None, b"k", 0)]) == 0
+
+
+def test_an_insert_that_fails_says_which_table_partition_and_offsets(database: tuple[Client, str]) -> None:
+    client, name = database
+    client.command("DROP TABLE ticket_facts")
+    records = of_facts(of_ticket("a"), of_ticket("b"), first_offset=41)
+    with pytest.raises(
+        InsertFailedError, match=rf"table ticket_facts, from {FACTS} partition 2, offsets 41 to 42: .*UNKNOWN_TABLE"
+    ):
+        ClickHouseSink(client, name).insert(FACTS, 2, records)
+
+
+def test_what_cannot_be_read_is_named_by_its_place(database: tuple[Client, str]) -> None:
+    client, name = database
+    sink = ClickHouseSink(client, name)
+    cell = {"resolution": "minute", "pane_at_ms": 0, "as_of_ms": 0, "dimensions": {}, "measures": {"votes": 1}}
+    for topic, value, what in (
+        (FACTS, b"{}", "missing required field `ticket_id`"),
+        (CELLS, json.dumps(cell).encode(), "measure 'votes' is unknown"),
+        (CELLS, json.dumps(cell | {"resolution": "day"}).encode(), "`resolution` 'day'; expected minute or hour"),
+    ):
+        with pytest.raises(BadOutputError, match=rf"{topic} partition 1 offset 17: .*{what}"):
+            sink.insert(topic, 1, [Record(value, b"k", 17)])
+    with pytest.raises(UnknownTopicError, match=r"support\.late.* has no table; expected one of support\.facts"):
+        sink.insert(LATE, 0, [Record(b"{}", b"k", 0)])
