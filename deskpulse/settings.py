@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from deskpulse.durations import Duration, duration_ms
+from deskpulse.durations import Duration, MaybeDuration, duration_ms
 from deskpulse.settings_bands import Bands
 from deskpulse.settings_types import (
     Dimension,
@@ -24,7 +24,9 @@ from deskpulse.settings_types import (
     PositiveOrUnlimited,
     Role,
     Section,
+    hides_secrets,
     listed,
+    longer_than,
     mapped,
     once,
 )
@@ -32,6 +34,7 @@ from streams.config import DomainConfig
 
 if TYPE_CHECKING:
     from sinks.clickhouse import ClickHouseTarget
+    from sinks.migrations import Retention as KeptRows
 
 
 class KafkaSecurity(Section):
@@ -91,7 +94,7 @@ class Kafka(Section):
     )
     replication: int = Field(default=1, ge=1, le=10, description="Copies of every topic's data. 3 on a cluster.")
     security: KafkaSecurity = Field(default=KafkaSecurity())
-    options: Annotated[dict[str, str | int | float | bool], BeforeValidator(mapped)] = Field(
+    options: Annotated[dict[str, str | int | float | bool], BeforeValidator(mapped), hides_secrets] = Field(
         default_factory=dict, description="More options of librdkafka for every client, by their own names."
     )
 
@@ -167,9 +170,19 @@ class Retention(Section):
 
     events: PositiveOrUnlimited = Field(default=timedelta(days=400), description="The archive of raw events.")
     facts: PositiveOrUnlimited = Field(default=None, description="Facts of tickets.")
-    minute_cells: PositiveOrUnlimited = Field(default=timedelta(days=35), description="Figures by minute.")
-    hour_cells: PositiveOrUnlimited = Field(default=None, description="Figures by hour.")
+    minute_cells: Annotated[MaybeDuration, longer_than(timedelta(days=1), "the longest window by minutes")] = Field(
+        default=timedelta(days=35), description="Figures by minute; more than a day."
+    )
+    hour_cells: Annotated[MaybeDuration, longer_than(timedelta(days=30), "the longest window by hours")] = Field(
+        default=None, description="Figures by hour; more than 30 days."
+    )
     sla_events: PositiveOrUnlimited = Field(default=timedelta(days=800), description="What happened to SLA targets.")
+
+    def kept(self) -> KeptRows:
+        """The same, as the migrations take it."""
+        from sinks.migrations import Retention as KeptRows
+
+        return KeptRows(**dict(self))
 
 
 class ClickHouse(Section):

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from deskpulse.settings import Settings
+from deskpulse.settings_types import is_secret
 
 PREFIX: Final = "DESKPULSE_"
 CONFIG_VARIABLE: Final = "DESKPULSE_CONFIG"
@@ -157,7 +158,7 @@ def _explained(problem: ErrorDetails, path: Path | None, text: str, from_environ
         return f"{where}: `{dotted}` is no setting{_nearest(dotted, known)}"
     if problem["type"] == "missing":
         return f"{where}: `{dotted}` is missing; expected beside the others of its table"
-    secret = any(field.secret and field.key == key for field in all_fields())
+    secret = any(map(is_secret, key)) or any(field.secret and field.key == key for field in all_fields())
     shown = "" if secret else f" = {_shown(problem['input'])}"
     message = problem["msg"].removeprefix("Value error, ")
     message = re.sub(r"^(Input|String|Value|Tuple|List) should ", "should ", message)

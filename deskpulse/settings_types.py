@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, PlainSerializer
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
-from deskpulse.durations import Duration, MaybeDuration
+from deskpulse.durations import Duration, MaybeDuration, format_duration
 from schemas.outputs import ATTRIBUTES
 from streams.config import FCR_PARTS
 
@@ -39,19 +42,49 @@ def _positive(duration: timedelta | None) -> timedelta | None:
     return duration
 
 
-def _one_of(allowed: tuple[str, ...]) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in allowed:
-            raise ValueError(f"expected one of {', '.join(allowed)}")
+@dataclass(frozen=True)
+class OneOf:
+    """The values that a text may have; a check, and what the reference page shows."""
+
+    allowed: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(kind))
+
+    def _check(self, value: str) -> str:
+        if value not in self.allowed:
+            raise ValueError(f"expected one of {', '.join(self.allowed)}")
         return value
+
+
+Dimension = Annotated[str, OneOf(ATTRIBUTES)]
+FcrPart = Annotated[str, OneOf(FCR_PARTS)]
+Role = Annotated[str, OneOf(("processor", "sink"))]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def longer_than(least: timedelta, what: str) -> AfterValidator:
+    """A check that a duration is longer than ``least``, which is ``what``."""
+
+    def check(duration: timedelta | None) -> timedelta | None:
+        if duration is not None and duration <= least:
+            raise ValueError(f"expected more than {format_duration(least)}, {what}")
+        return duration
 
     return AfterValidator(check)
 
 
-Dimension = Annotated[str, _one_of(ATTRIBUTES)]
-FcrPart = Annotated[str, _one_of(FCR_PARTS)]
-Role = Annotated[str, _one_of(("processor", "sink"))]
-Port = Annotated[int, Field(ge=1, le=65535)]
+def is_secret(name: str) -> bool:
+    """Does an option of this name hold a secret?"""
+    return any(word in name.lower() for word in ("password", "secret", "token", "key.pem", "sasl.jaas"))
+
+
+hides_secrets = PlainSerializer(
+    lambda options: {name: "**********" if is_secret(name) else value for name, value in options.items()},
+    return_type=dict,
+    when_used="json",
+)
+
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 PositiveOrUnlimited = Annotated[MaybeDuration, AfterValidator(_positive)]
 

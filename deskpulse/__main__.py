@@ -1,0 +1,5 @@
+"""``python -m deskpulse`` is the command ``deskpulse``."""
+
+from deskpulse.cli import main
+
+main()

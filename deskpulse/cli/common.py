@@ -1,0 +1,108 @@
+"""What the commands share: the options --config and --format, output, and errors that need no traceback."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from deskpulse.settings import Settings
+
+WRONG_USE: Final = 2
+"""Exit code for settings and options that are wrong; 1 is for what a command found or could not do."""
+
+
+class Format(StrEnum):
+    """How a command answers."""
+
+    text = "text"
+    json = "json"
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="Settings file; else DESKPULSE_CONFIG, else ./deskpulse.toml where it exists.",
+    ),
+]
+FormatOption = Annotated[
+    Format,
+    typer.Option("--format", "-f", metavar="text|json", help="json: exactly one JSON document on standard output."),
+]
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked; the text says why and what to do."""
+
+    def __init__(self, text: str, exit_code: int = 1) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+# By module and name, so that an error is known without importing what could raise it.
+_KNOWN: Final[tuple[tuple[str, str, str, int], ...]] = (
+    ("deskpulse.settings_file", "SettingsError", "", WRONG_USE),
+    ("deskpulse.local.errors", "LocalStackError", "", 1),
+    ("sources.files", "InputError", "", 1),
+    ("sources.publisher", "PublishError", "Kafka: ", 1),
+    ("streams.topics", "TopicError", "Kafka: ", 1),
+    ("confluent_kafka", "KafkaException", "Kafka: ", 1),
+    ("sinks.clickhouse", "UnreachableError", "", 1),
+    ("sinks.migrations", "MigrationRefusedError", "", 1),
+    ("clickhouse_connect.driver.exceptions", "Error", "ClickHouse: ", 1),
+)
+
+
+def explained(error: Exception) -> tuple[str, int] | None:
+    """What to print of an error of a known kind, and the exit code; None of one that nobody foresaw."""
+    if isinstance(error, CommandError):
+        return str(error), error.exit_code
+    for module, name, origin, code in _KNOWN:
+        if module in sys.modules and isinstance(error, getattr(sys.modules[module], name)):
+            return origin + str(error), code
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}", 1
+    return None
+
+
+def settings_from(config: Path | None) -> Settings:
+    """The settings; raises ``SettingsError``, which ends the command with code 2."""
+    from deskpulse.settings import load
+
+    return load(config)
+
+
+def emit(document: Any, answer: Format, show: Callable[[Console], None]) -> None:
+    """Print the result of a command once: ``document`` as JSON, or what ``show`` prints for people."""
+    if answer is Format.json:
+        print(json.dumps(document, ensure_ascii=False, default=str))
+        return
+    from rich.console import Console
+
+    show(Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
+
+
+def tell(text: str) -> None:
+    """Say something on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def duration_option(text: str) -> float:
+    """An option like ``90s`` or ``4h``, in seconds."""
+    from deskpulse.durations import parse_duration
+
+    try:
+        return parse_duration(text).total_seconds()
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: {error}") from None

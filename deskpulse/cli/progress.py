@@ -1,0 +1,62 @@
+"""How far it is and how fast: a bar on a terminal, a line now and then elsewhere; always on standard error."""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from deskpulse.cli.common import tell
+
+_LINE_EVERY_SECONDS: Final = 5.0
+_BAR_EVERY_SECONDS: Final = 0.1
+
+
+class Meter:
+    """Shows a count of events, its rate, and how much of ``total`` is done where that is known."""
+
+    def __init__(self, doing: str, total: int | None = None) -> None:
+        self._doing = doing
+        self._total = total
+        self._began = self._shown = monotonic()
+        self._before = 0
+        self._bar: Progress | None = None
+        if sys.stderr.isatty():
+            columns = (BarColumn(), TimeRemainingColumn()) if total else (SpinnerColumn(),)
+            told = TextColumn("{task.fields[told]}")
+            self._bar = Progress(TextColumn(doing), *columns, told, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task(doing, total=total, told="")
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return monotonic() - self._began
+
+    def show(self, events: int, done: int = 0) -> None:
+        """``events`` so far, and ``done`` of the total."""
+        now = monotonic()
+        if now - self._shown < (_BAR_EVERY_SECONDS if self._bar else _LINE_EVERY_SECONDS):
+            return
+        rate = (events - self._before) / (now - self._shown)
+        told = f"{events:,} events, {rate:,.0f}/s"
+        self._shown, self._before = now, events
+        if self._bar:
+            self._bar.update(self._task, completed=done, told=told)
+        else:
+            share = f", {done / self._total:.0%}" if self._total else ""
+            tell(f"{self._doing}: {told}{share}")
