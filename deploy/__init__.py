@@ -1,0 +1,1 @@
+"""Migrations, rules and dashboards, as data of the package."""

@@ -1,0 +1,1 @@
+"""The command, its settings, the local stack."""

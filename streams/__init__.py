@@ -1,0 +1,1 @@
+"""The stream processors: the pure domain, and the thin shell that feeds it from Kafka."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import pairwise
 from math import ceil, log, sqrt
 from typing import Final
 
@@ -21,7 +22,7 @@ _GROWTH: Final = 1.04
 def _bounds() -> tuple[float, ...]:
     anchors = [1, *(1000 * s for s in SHARE_THRESHOLDS_SECONDS), LONGEST_MS]
     bounds = [1.0]
-    for low, high in zip(anchors, anchors[1:], strict=False):
+    for low, high in pairwise(anchors):
         steps = ceil(log(high / low) / log(_GROWTH))
         bounds += [float(high) if k == steps else low * (high / low) ** (k / steps) for k in range(1, steps + 1)]
     return tuple(bounds)
@@ -34,7 +35,7 @@ COUNT: Final = len(BOUNDS_MS) + 1
 
 MIDDLES_MS: Final[tuple[float, ...]] = (
     0.0,
-    *(sqrt(low * high) for low, high in zip(BOUNDS_MS, BOUNDS_MS[1:], strict=False)),
+    *(sqrt(low * high) for low, high in pairwise(BOUNDS_MS)),
     float(LONGEST_MS),
 )
 """What a bucket stands for."""

@@ -1,0 +1,217 @@
+"""The cells of one partition: what was counted, by pane, combination of dimensions and measure.
+
+A cell entry is one 64-bit key (pane, dimensions, measure) with one integer; entries lie in two sorted arrays, so a
+window is a slice and its totals are one pass of numpy over it. Contributions come in as packed arrays
+(``streams.contributions``): those of before are taken back, those of after are added, and what did not change cancels.
+Totals are always summed from the cells, never carried along, so they cannot drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams import buckets
+from streams.contributions import BUNDLES, OPEN, PACKED_DTYPE
+from streams.measures import BUCKET_BASE, SUM_BASE
+
+Int64s: TypeAlias = NDArray[np.int64]
+
+MEASURE_BITS: Final = 15
+DIMENSION_BITS: Final = 21
+_CELL_SHIFT: Final = MEASURE_BITS + DIMENSION_BITS
+_MEASURE_MASK: Final = (1 << MEASURE_BITS) - 1
+_DIMENSION_MASK: Final = (1 << DIMENSION_BITS) - 1
+
+RESOLUTIONS: Final[dict[str, int]] = {"minute": 1, "hour": 60}
+"""Width of a pane in minutes."""
+
+_BOUNDS: Final = np.array(buckets.BOUNDS_MS)
+
+
+class Entries:
+    """Sorted keys with their amounts; adding is a merge."""
+
+    def __init__(self) -> None:
+        self.keys: Int64s = np.empty(0, np.int64)
+        self.amounts: Int64s = np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        """How many entries."""
+        return len(self.keys)
+
+    def add(self, keys: Int64s, amounts: Int64s) -> None:
+        """Add amounts under sorted keys of which none stands twice. Entries that become zero go."""
+        places = np.searchsorted(self.keys, keys)
+        known = np.zeros(len(keys), np.bool_)
+        inside = places < len(self.keys)
+        known[inside] = self.keys[places[inside]] == keys[inside]
+        at = places[known]
+        self.amounts[at] += amounts[known]
+        gone = at[self.amounts[at] == 0]
+        fresh = ~known
+        if fresh.any():
+            self.keys = np.insert(self.keys, places[fresh], keys[fresh])
+            self.amounts = np.insert(self.amounts, places[fresh], amounts[fresh])
+            if len(gone):
+                gone = gone + np.searchsorted(places[fresh], gone, side="right")
+        if len(gone):
+            self.keys = np.delete(self.keys, gone)
+            self.amounts = np.delete(self.amounts, gone)
+
+    def between(self, first: int, last: int) -> tuple[Int64s, Int64s]:
+        """The entries with ``first <= key < last``."""
+        start, end = np.searchsorted(self.keys, (first, last))
+        return self.keys[start:end], self.amounts[start:end]
+
+    def drop_before(self, key: int) -> None:
+        """Forget all entries under ``key``."""
+        start = int(np.searchsorted(self.keys, key))
+        if start:
+            self.keys = self.keys[start:].copy()
+            self.amounts = self.amounts[start:].copy()
+
+
+class Panes:
+    """The cells of one resolution: panes of ``width`` minutes, of which the last ``kept`` are kept (None: all)."""
+
+    def __init__(self, width: int, kept: int | None) -> None:
+        self.width = width
+        self.kept = kept
+        self.oldest = 0
+        """Number of the oldest pane that is kept."""
+        self._entries = Entries()
+        self._dirty: Int64s = np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        """How many entries all cells have together."""
+        return len(self._entries)
+
+    def add(self, minutes: Int64s, low_keys: Int64s, amounts: Int64s) -> None:
+        """Add amounts; ``low_keys`` hold dimensions and measure. What counts before the oldest pane is left out."""
+        keys = (minutes // self.width << _CELL_SHIFT) | low_keys
+        keys, sums = _sum_by(keys, amounts)
+        changed = (sums != 0) & (keys >= self.oldest << _CELL_SHIFT)
+        keys, sums = keys[changed], sums[changed]
+        if len(keys):
+            self._entries.add(keys, sums)
+            self._dirty = np.union1d(self._dirty, keys >> MEASURE_BITS)
+
+    def advance(self, minute: int) -> None:
+        """Let now be ``minute``: panes beyond what is kept go."""
+        if self.kept is None:
+            return
+        oldest = minute // self.width - self.kept + 1
+        if oldest > self.oldest:
+            self.oldest = oldest
+            self._entries.drop_before(oldest << _CELL_SHIFT)
+
+    def take_dirty(self) -> Iterator[tuple[int, int, dict[int, int]]]:
+        """The cells that changed since the last call, whole: start in minutes, dimensions, measures."""
+        cells = self._dirty[self._dirty >= self.oldest << DIMENSION_BITS]
+        self._dirty = np.empty(0, np.int64)
+        keys, amounts = self._entries.keys, self._entries.amounts
+        starts = np.searchsorted(keys, cells << MEASURE_BITS)
+        lengths = np.searchsorted(keys, (cells + 1) << MEASURE_BITS) - starts
+        ends = np.cumsum(lengths)
+        places = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
+        measures = (keys[places] & _MEASURE_MASK).tolist()
+        values = amounts[places].tolist()
+        start = 0
+        for cell, end in zip(cells.tolist(), ends.tolist(), strict=True):
+            yield (
+                (cell >> DIMENSION_BITS) * self.width,
+                cell & _DIMENSION_MASK,
+                dict(zip(measures[start:end], values[start:end], strict=True)),
+            )
+            start = end
+
+    def forget_dirty(self) -> None:
+        """Take all cells as published."""
+        self._dirty = np.empty(0, np.int64)
+
+    def totals(self, now_minute: int, length: int) -> dict[int, dict[int, int]]:
+        """The totals of the window of ``length`` panes that ends with that of now, by dimensions and measure."""
+        now = now_minute // self.width
+        keys, amounts = self._entries.between((now - length + 1) << _CELL_SHIFT, (now + 1) << _CELL_SHIFT)
+        found: dict[int, dict[int, int]] = {}
+        low, sums = _sum_by(keys & ((1 << _CELL_SHIFT) - 1), amounts)
+        for key, amount in zip(low.tolist(), sums.tolist(), strict=True):
+            if amount:
+                found.setdefault(key >> MEASURE_BITS, {})[key & _MEASURE_MASK] = amount
+        return found
+
+    def series(self, now_minute: int, length: int) -> list[dict[int, int]]:
+        """The totals of each of the last ``length`` panes over all dimensions, oldest first."""
+        now = now_minute // self.width
+        first = now - length + 1
+        keys, amounts = self._entries.between(first << _CELL_SHIFT, (now + 1) << _CELL_SHIFT)
+        found: list[dict[int, int]] = [{} for _ in range(length)]
+        by_pane, sums = _sum_by((keys >> _CELL_SHIFT << MEASURE_BITS) | (keys & _MEASURE_MASK), amounts)
+        for key, amount in zip(by_pane.tolist(), sums.tolist(), strict=True):
+            if amount:
+                found[(key >> MEASURE_BITS) - first][key & _MEASURE_MASK] = amount
+        return found
+
+
+def _sum_by(keys: Int64s, amounts: Int64s) -> tuple[Int64s, Int64s]:
+    """The distinct keys in order, and the sum of the amounts under each."""
+    if not len(keys):
+        return keys, amounts
+    order = np.argsort(keys)
+    keys = keys[order]
+    starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+    return keys[starts], np.add.reduceat(amounts[order], starts)
+
+
+def expand(packed: bytes, sign: int) -> tuple[Int64s, Int64s, Int64s]:
+    """Packed contributions (without those of the backlog) as minutes, low keys (dimensions, measure) and amounts."""
+    rows: NDArray[Any] = np.frombuffer(packed, PACKED_DTYPE)
+    what = rows["what"].astype(np.int64)
+    rows, what = rows[what < OPEN], what[what < OPEN]
+    minutes = rows["minute"].astype(np.int64)
+    low = rows["dimensions"].astype(np.int64) << MEASURE_BITS
+    values = rows["value"].astype(np.int64)
+    parts: list[tuple[Int64s, Int64s, Int64s]] = []
+
+    def put(chosen: NDArray[np.bool_], measure: Int64s | int, amount: Int64s | int) -> None:
+        lows = low[chosen] | measure
+        parts.append((minutes[chosen], lows, np.broadcast_to(np.asarray(amount, np.int64) * sign, lows.shape)))
+
+    plain = what < BUCKET_BASE
+    put(plain, what[plain], values[plain])
+    durations = (what >= SUM_BASE) & plain
+    lengths = values[durations]
+    in_bucket = np.searchsorted(_BOUNDS, lengths, side="right")
+    put(durations, BUCKET_BASE * (what[durations] - SUM_BASE + 1) + in_bucket, 1)
+    for bundle in BUNDLES:
+        of_bundle = what == bundle.what
+        if of_bundle.any():
+            for bit, measure in enumerate(bundle.counts):
+                has = of_bundle.copy()
+                has[of_bundle] = (values[of_bundle] >> bit & 1).astype(np.bool_)
+                put(has, measure, 1)
+            if bundle.score is not None:
+                put(of_bundle, bundle.score, values[of_bundle] >> len(bundle.counts))
+    return (
+        np.concatenate([p[0] for p in parts]),
+        np.concatenate([p[1] for p in parts]),
+        np.concatenate([p[2] for p in parts]),
+    )
+
+
+def backlog_changes(packed: bytes) -> list[tuple[int, int, int]]:
+    """The contributions to the backlog: dimensions, status, created (milliseconds)."""
+    rows: NDArray[Any] = np.frombuffer(packed, PACKED_DTYPE)
+    rows = rows[rows["what"] >= OPEN]
+    return list(
+        zip(
+            rows["dimensions"].tolist(),
+            (rows["what"].astype(np.int64) - OPEN).tolist(),
+            rows["value"].tolist(),
+            strict=True,
+        )
+    )

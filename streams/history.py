@@ -1,0 +1,246 @@
+"""A ticket's history: the set of its events, packed.
+
+An event is one record of 32 bytes, big-endian, so that the bytes of records compare as history order does:
+
+====== ===== ===========================================================
+bytes  type  holds
+====== ===== ===========================================================
+0-7    u64   ``at`` in milliseconds since 1970
+8-15   u64   ``seq`` + 2**63
+16-23  8 B   XXH3-64 of ``id``
+24     u8    kind (:data:`CREATED` …)
+25     u8    code: status, author and visibility, or kind of survey
+26-27  u16   a name's number (customer, channel, score), 0 for none
+28-31  u32   a name's number (attributes, author, survey, ticket), 0 for none
+====== ===== ===========================================================
+
+Texts stand once in the ticket's list of names. The packed history is also the value of the ticket's changelog record,
+so a ticket is restored from its last record alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from struct import Struct
+from typing import Final
+
+import msgspec
+from msgspec import UNSET
+from xxhash import xxh3_64_digest
+
+from schemas.events import (
+    AnyEvent,
+    MessageSent,
+    SurveyAnswered,
+    SurveySent,
+    TicketCreated,
+    TicketMerged,
+    TicketUpdated,
+)
+from schemas.outputs import ATTRIBUTES
+
+RECORD: Final = Struct(">QQ8sBBHI")
+SIZE: Final = RECORD.size
+ROW: Final = Struct(">Q16xBBHI")
+"""What the facts read of a record: at, kind, code, b, c."""
+ROWS: Final[Callable[[bytes | bytearray], Iterator[tuple[int, int, int, int, int]]]] = ROW.iter_unpack
+
+CREATED: Final = 1
+UPDATED: Final = 2
+MERGED: Final = 3
+DELETED: Final = 4
+MESSAGE: Final = 5
+SURVEY_SENT: Final = 6
+SURVEY_ANSWERED: Final = 7
+
+STATUSES: Final = ("new", "open", "pending", "on_hold", "solved", "closed")
+STATUS_CODE: Final[dict[str, int]] = {name: code for code, name in enumerate(STATUSES)}
+SOLVED: Final = 4
+"""Codes from here on are solved or closed."""
+
+CUSTOMER: Final = 0
+AGENT: Final = 1
+BOT: Final = 2
+INTERNAL: Final = 8
+"""Flag of a message that the customer does not see."""
+AUTHOR_CODE: Final[dict[str, int]] = {"customer": CUSTOMER, "agent": AGENT, "bot": BOT, "system": 3}
+
+SURVEY_KINDS: Final = ("csat", "nps", "ces")
+SURVEY_CODE: Final[dict[str, int]] = {name: code for code, name in enumerate(SURVEY_KINDS)}
+
+KNOWN: Final = 0
+"""The event was there already."""
+ADDED: Final = 1
+REPLACED: Final = 2
+"""An event of this id was there, with a content that is later in history order."""
+
+MOST_NAMES: Final = 65_535
+"""A ticket's names are numbered in 16 bits where space is short."""
+
+VERSION: Final = 1
+_HEADER: Final = Struct(">BI")
+_decode_names: Final = msgspec.msgpack.Decoder(list[str]).decode
+_encode_names: Final = msgspec.msgpack.Encoder().encode
+
+
+class HistoryFullError(ValueError):
+    """A ticket has more distinct names than its history can number."""
+
+
+class UnreadableHistoryError(ValueError):
+    """A changelog record that this version can't read."""
+
+
+class History:
+    """The set of one ticket's events while it is worked on."""
+
+    __slots__ = ("names", "records")
+
+    def __init__(self, names: list[str] | None = None, records: bytes | bytearray = b"") -> None:
+        self.names = [] if names is None else names
+        self.records = bytearray(records)
+
+    def __len__(self) -> int:
+        """How many distinct events."""
+        return len(self.records) // SIZE
+
+    def add(self, event: AnyEvent, at: int) -> int:
+        """Add one event that happened at ``at`` (milliseconds): :data:`ADDED`, :data:`KNOWN` or :data:`REPLACED`.
+
+        Of two contents under one id (a producer's error) the one that is first in history order holds, so that the
+        order of arrival decides nothing. Raises :class:`HistoryFullError`.
+        """
+        digest = xxh3_64_digest(event.id.encode())
+        records = self.records
+        known = records.find(digest)
+        if known >= 0 and (place := self._place_of(digest, known)) >= 0:
+            if (at, event.seq + 2**63) >= RECORD.unpack_from(records, place)[:2]:
+                return KNOWN
+            record = self._pack(at, digest, event)
+            del records[place : place + SIZE]
+            self._insert(record)
+            return REPLACED
+        self._insert(self._pack(at, digest, event))
+        return ADDED
+
+    def _place_of(self, digest: bytes, found: int) -> int:
+        while found >= 0:
+            if found % SIZE == 16:
+                return found - 16
+            found = self.records.find(digest, found + 1)
+        return -1
+
+    def _insert(self, record: bytes) -> None:
+        records = self.records
+        place = len(records)
+        while place and records[place - SIZE : place] > record:
+            place -= SIZE
+        records[place:place] = record
+
+    def _pack(self, at: int, digest: bytes, event: AnyEvent) -> bytes:
+        number = self._number
+        code = b = c = 0
+        if isinstance(event, MessageSent):
+            what = MESSAGE
+            code = AUTHOR_CODE[event.author] | (INTERNAL if event.visibility == "internal" else 0)
+            if event.channel is not UNSET:
+                b = number(event.channel)
+            c = number(event.author_id)
+        elif isinstance(event, TicketUpdated):
+            what = UPDATED
+            code = 0 if event.status is UNSET else STATUS_CODE[event.status] + 1
+            if event.customer_id is not UNSET:
+                b = number(event.customer_id)
+            if patch := patch_of(event):
+                c = number(patch)
+        elif isinstance(event, TicketCreated):
+            what = CREATED
+            code = STATUS_CODE[event.status]
+            b = number(event.customer_id)
+            c = number(patch_of(event))
+        elif isinstance(event, SurveySent):
+            what = SURVEY_SENT
+            code = SURVEY_CODE[event.kind]
+            c = number(event.survey_id)
+        elif isinstance(event, SurveyAnswered):
+            what = SURVEY_ANSWERED
+            code = SURVEY_CODE[event.kind]
+            low, high = event.scale
+            b = number(f"{event.score!r},{low!r},{high!r}")
+            c = number(event.survey_id)
+        elif isinstance(event, TicketMerged):
+            what = MERGED
+            c = number(event.into)
+        else:
+            what = DELETED
+        return RECORD.pack(at, event.seq + 2**63, digest, what, code, b, c)
+
+    def _number(self, name: str) -> int:
+        names = self.names
+        if name in names:
+            return names.index(name) + 1
+        if len(names) >= MOST_NAMES:
+            raise HistoryFullError(f"the ticket has more than {MOST_NAMES} distinct people, surveys and attributes")
+        names.append(name)
+        return len(names)
+
+    def encode(self) -> bytes:
+        """The changelog value; :func:`decode` reads it."""
+        names = _encode_names(self.names)
+        return _HEADER.pack(VERSION, len(names)) + names + self.records
+
+
+def decode(value: bytes) -> tuple[list[str], bytes]:
+    """The names and the records of a changelog value.
+
+    Raises :class:`UnreadableHistoryError` for a record of another version or a damaged one.
+    """
+    try:
+        version, length = _HEADER.unpack_from(value)
+        if version != VERSION:
+            raise UnreadableHistoryError(f"history of version {version}; this deskpulse reads version {VERSION}")
+        end = _HEADER.size + length
+        return _decode_names(value[_HEADER.size : end]), value[end:]
+    except (ValueError, msgspec.DecodeError) as error:
+        if isinstance(error, UnreadableHistoryError):
+            raise
+        raise UnreadableHistoryError(f"damaged history of {len(value)} bytes: {error}") from error
+
+
+_patches: dict[tuple[object, ...], str] = {}
+_MOST_PATCHES: Final = 200_000
+
+
+def patch_of(event: TicketCreated | TicketUpdated) -> str:
+    """The attributes that an event sets, as one text (a JSON object in the order of ``ATTRIBUTES``), '' of none.
+
+    A creation says who began and who handles, by default the customer and a human.
+    """
+    created = isinstance(event, TicketCreated)
+    values = (
+        event.channel,
+        event.priority,
+        event.team,
+        event.category,
+        event.agent_id,
+        event.region,
+        event.language,
+        event.tier,
+        event.journey_stage,
+        "customer" if created and event.origin is UNSET else event.origin,
+        "human" if created and event.handler is UNSET else event.handler,
+    )
+    patch = _patches.get(values)
+    if patch is None:
+        if len(_patches) >= _MOST_PATCHES:
+            _patches.clear()
+        present = {name: value for name, value in zip(ATTRIBUTES, values, strict=True) if value is not UNSET}
+        patch = msgspec.json.encode(present).decode() if present else ""
+        _patches[values] = patch
+    return patch
+
+
+def score_of(text: str) -> tuple[float, float, float]:
+    """Score, lowest and highest of a packed answer."""
+    score, low, high = text.split(",")
+    return float(score), float(low), float(high)

@@ -1,0 +1,311 @@
+"""The state of one partition: the tickets whose events meet in it, and the figures that they give.
+
+Everything here is synchronous and pure but for the time, which is told. Events are added to their tickets' histories
+as they come (:meth:`Partition.apply`); :meth:`Partition.cut` then derives, once for every touched ticket, its facts and
+what they change in the cells, and gives the records to publish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+
+from schemas.bad_records import BadRecordError, UnknownTypeError
+from schemas.events import INPUT_TOPICS, at_ms, decode
+from schemas.outputs import CELLS, FACTS, HISTORIES
+from streams import history, ticket
+from streams.attributes import AttributeGraph, Dimensions
+from streams.backlog import Backlog
+from streams.cells import RESOLUTIONS, Panes, backlog_changes, expand
+from streams.config import DomainConfig
+from streams.contributions import contributions, pack
+from streams.facts import Facts, facts
+from streams.history import HistoryFullError
+from streams.published import cell_record, encode, ticket_facts
+from streams.ticket import Ticket
+from streams.timers import Timers
+from streams.watermark import Watermark
+
+_MINUTE_MS: Final = 60_000
+_HOUR_MINUTES: Final = 60
+MINUTES_KEPT: Final = 1_440
+"""Panes of a minute are kept for a day."""
+_LEFT: Final = b"\x00"
+"""First byte of the changelog record of a ticket that has left; what follows is when, in milliseconds (8 bytes)."""
+
+
+class Message(Protocol):
+    """A Kafka record as it is read."""
+
+    def value(self) -> bytes | None: ...  # noqa: D102
+    def key(self) -> bytes | None: ...  # noqa: D102
+    def offset(self) -> int | None: ...  # noqa: D102
+
+
+Output: TypeAlias = dict[str, bytes | None]
+"""A record to publish: ``key`` and ``value``."""
+
+
+class Refused(NamedTuple):
+    """A record that counts nowhere: whole, with why."""
+
+    topic: str
+    record: Message
+    code: str
+    """``bad_record``, ``key_mismatch``, ``history_full``, ``future`` or ``late``."""
+    reason: str
+
+
+@dataclass
+class Published:
+    """What one cut publishes, by topic, for one partition."""
+
+    records: dict[str, list[Output]] = field(default_factory=dict)
+    refused: list[Refused] = field(default_factory=list)
+
+
+@dataclass
+class Counters:
+    """What a partition has read since it was assigned."""
+
+    events: dict[str, int] = field(default_factory=lambda: dict.fromkeys(INPUT_TOPICS, 0))
+    duplicates: int = 0
+    skipped_types: int = 0
+    late: int = 0
+    dead_letters: dict[str, int] = field(default_factory=dict)
+
+
+class Partition:
+    """The tickets of one partition number over the three inputs."""
+
+    def __init__(
+        self,
+        number: int,
+        config: DomainConfig,
+        dimensions: Dimensions,
+        graph: AttributeGraph,
+        watermark: Watermark,
+    ) -> None:
+        self.number = number
+        self.config = config
+        self.watermark = watermark
+        self.counters = Counters()
+        self._dimensions = dimensions
+        self._graph = graph
+        hours = None if config.horizon_ms is None else -(-config.horizon_ms // (60 * _MINUTE_MS)) + 1
+        self.panes = {"minute": Panes(RESOLUTIONS["minute"], MINUTES_KEPT), "hour": Panes(RESOLUTIONS["hour"], hours)}
+        self.backlog = Backlog()
+        self._resting: dict[bytes, bytes] = {}
+        self._touched: dict[bytes, Ticket] = {}
+        self._left: dict[bytes, int] = {}
+        self._timers = Timers(self._due_of)
+        self._refused: list[Refused] = []
+
+    def __len__(self) -> int:
+        """How many tickets are tracked."""
+        return len(self._resting)
+
+    def apply(self, topic: str, records: Sequence[Message], latest_ms: int | None = None) -> None:
+        """Add the events of some records of one input, in any order, to their tickets.
+
+        ``latest_ms``: an event later than that can't be true, its producer's clock is wrong.
+        """
+        touched = self._touched
+        resting = self._resting
+        known = 0
+        newest = 0
+        for record in records:
+            try:
+                event = decode(record.value())
+            except BadRecordError as error:
+                self._refuse(topic, record, "bad_record", str(error))
+                continue
+            except UnknownTypeError:
+                self.counters.skipped_types += 1
+                continue
+            key = record.key()
+            if key != event.ticket_id.encode():
+                self._refuse(topic, record, "key_mismatch", f"the key is not the record's `ticket_id` ({key!r})")
+                continue
+            at = at_ms(event.at)
+            if latest_ms is not None and at > latest_ms:
+                self._refuse(topic, record, "future", f"`at` is {(at - latest_ms) // 1000} s too far ahead")
+                continue
+            held = touched.get(key)
+            if held is None:
+                rest = resting.get(key)
+                if rest is not None:
+                    held = ticket.wake(rest)
+                elif key in self._left:
+                    self._refuse(topic, record, "late", "the ticket has left the horizon")
+                    continue
+                else:
+                    held = ticket.new()
+            try:
+                added = held.history.add(event, at)
+            except HistoryFullError as error:
+                self._refuse(topic, record, "history_full", str(error))
+                continue
+            if at > newest:
+                newest = at
+            if added != history.ADDED:
+                known += 1
+            if added != history.KNOWN:
+                held.changed = True
+                touched[key] = held
+        self.counters.events[topic] += len(records)
+        self.counters.duplicates += known
+        if newest:
+            self.watermark.saw(topic, newest)
+
+    def _refuse(self, topic: str, record: Message, code: str, reason: str) -> None:
+        self._refused.append(Refused(topic, record, code, reason))
+        if code == "late":
+            self.counters.late += 1
+        else:
+            letters = self.counters.dead_letters
+            letters[code] = letters.get(code, 0) + 1
+
+    def advance(self, at_end: Iterable[str], wall: int, newest_anywhere: int = 0) -> None:
+        """Let time go on (see ``Watermark.advance``): windows move, and tickets that are due will be in the next cut."""
+        now = self.watermark.advance(at_end, wall, newest_anywhere)
+        if not now:
+            return
+        for panes in self.panes.values():
+            panes.advance(now // _MINUTE_MS)
+        for key in self._timers.due(now):
+            held = self._touched.get(key)
+            if held is None:
+                held = self._touched[key] = ticket.wake(self._resting[key])
+            held.due = 0
+
+    @property
+    def dirty(self) -> bool:
+        """Whether a cut would publish something."""
+        return bool(self._touched or self._refused)
+
+    def cut(self) -> Published:
+        """Derive what the touched tickets change, and take out everything that is to be published."""
+        now = self.watermark.value
+        histories: list[Output] = []
+        told: list[Output] = []
+        withdrawn: list[bytes] = []
+        added: list[bytes] = []
+        for key, held in self._touched.items():
+            names = held.history.names
+            found = facts(held.history.records, names, now, self._graph, self.config)
+            if not held.changed and self._leaves(found, now):
+                self._leave(key, now, histories)
+                continue
+            after = pack(contributions(found))
+            if after != held.told:
+                withdrawn.append(held.told)
+                added.append(after)
+            encoded = held.history.encode()
+            due = self._due(found)
+            self._resting[key] = ticket.rest(due, after, encoded)
+            if due and due != held.due:
+                self._timers.set(due, key)
+            if held.changed:
+                histories.append({"key": key, "value": encoded})
+            record = ticket_facts(key.decode(), found, names, len(held.history))
+            told.append({"key": key, "value": encode(record)})
+        self._touched = {}
+        self._count(b"".join(added), b"".join(withdrawn))
+        self._forget_left(now, histories)
+        published = Published(refused=self._refused)
+        self._refused = []
+        cells = self._cells(now)
+        for topic, records in ((HISTORIES, histories), (FACTS, told), (CELLS, cells)):
+            if records:
+                published.records[topic] = records
+        return published
+
+    def _cells(self, now: int) -> list[Output]:
+        cells: list[Output] = []
+        for resolution, panes in self.panes.items():
+            for minute, number, measures in panes.take_dirty():
+                key, value = cell_record(resolution, minute * _MINUTE_MS, now, number, measures, self._dimensions)
+                cells.append({"key": key, "value": value})
+        return cells
+
+    def _count(self, added: bytes, withdrawn: bytes) -> None:
+        """Add packed contributions to the cells and the backlog, and take others back."""
+        if not added and not withdrawn:
+            return
+        parts = expand(added, 1), expand(withdrawn, -1)
+        minutes, low_keys, amounts = (np.concatenate(pair) for pair in zip(*parts, strict=True))
+        for panes in self.panes.values():
+            panes.add(minutes, low_keys, amounts)
+        for packed, sign in ((added, 1), (withdrawn, -1)):
+            for number, status, created in backlog_changes(packed):
+                self.backlog.add(number, status, created, sign)
+
+    def _leave_at(self, found: Facts) -> int:
+        horizon = self.config.horizon_ms
+        return 0 if horizon is None or found.open else found.last_at + horizon
+
+    def _leaves(self, found: Facts, now: int) -> bool:
+        leave_at = self._leave_at(found)
+        return 0 < leave_at <= now
+
+    def _due(self, found: Facts) -> int:
+        times = [time for time in (found.changes_at, self._leave_at(found)) if time]
+        return min(times, default=0)
+
+    def _due_of(self, key: bytes) -> int | None:
+        rest = self._resting.get(key)
+        return None if rest is None else ticket.due_of(rest)
+
+    def _leave(self, key: bytes, now: int, histories: list[Output]) -> None:
+        """Forget a ticket; a mark stays for another horizon, by which its late events are known.
+
+        What it contributed lies in panes that are older than every window, and goes with them.
+        """
+        self._resting.pop(key, None)
+        self._left[key] = now
+        histories.append({"key": key, "value": _LEFT + now.to_bytes(8, "big")})
+
+    def _forget_left(self, now: int, histories: list[Output]) -> None:
+        horizon = self.config.horizon_ms
+        if horizon is None:
+            return
+        # Tickets leave in the order of time, so the first ones are the oldest.
+        while self._left:
+            key = next(iter(self._left))
+            if self._left[key] + horizon > now:
+                return
+            del self._left[key]
+            histories.append({"key": key, "value": None})
+
+    def restore(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Take in some records of the changelog, in their order."""
+        for key, value in records:
+            if value is None:
+                self._resting.pop(key, None)
+                self._left.pop(key, None)
+            elif value[:1] == _LEFT:
+                self._resting.pop(key, None)
+                self._left[key] = int.from_bytes(value[1:], "big")
+            else:
+                self._resting[key] = ticket.rest(0, b"", value)
+
+    def restored(self) -> None:
+        """Derive the cells, the backlog and the timers from the restored histories; nothing is published."""
+        now = self.watermark.value
+        told: list[bytes] = []
+        for key, rest in self._resting.items():
+            held = ticket.wake(rest)
+            found = facts(held.history.records, held.history.names, now, self._graph, self.config)
+            after = pack(contributions(found))
+            told.append(after)
+            due = self._due(found)
+            self._resting[key] = ticket.rest(due, after, held.history.encode())
+            if due:
+                self._timers.set(due, key)
+        self._count(b"".join(told), b"")
+        for panes in self.panes.values():
+            panes.forget_dirty()
