@@ -39,7 +39,7 @@ class LockedJar:
         return f"{artifact}-{version}.jar"
 
 
-def read_lock(path: Path = LOCK_PATH) -> tuple[LockedJar, ...]:
+def read_lock(path: Path) -> tuple[LockedJar, ...]:
     """Read the lock file; LocalStackError names the line that is not `group:artifact:version sha256 bytes`."""
     jars = []
     for number, line in enumerate(path.read_text().splitlines(), start=1):
@@ -68,20 +68,20 @@ def cache_dir(version: str) -> Path:
     return Path(base) / "deskpulse" / f"kafka-{version}"
 
 
-def kafka_jars() -> list[Path]:
+def kafka_jars(lock_path: Path = LOCK_PATH) -> list[Path]:
     """Return the paths of all jars of the broker, each just checked against the lock; fetch those that are not there.
 
     Safe when several processes ask at once: one fetches, the others wait. A cached jar with another sum is reported
     and fetched anew. Raises LocalStackError when a jar can't be had, saying what to do.
     """
-    jars = read_lock()
+    jars = read_lock(lock_path)
     folder = cache_dir(kafka_version(jars))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _exclusive(folder.with_name(folder.name + ".lock")):
             missing = [jar for jar in jars if not _cached(jar, folder)]
             if missing:
-                _fetch_all(missing, folder)
+                _fetch_all(missing, folder, kafka_version(jars))
     except OSError as error:
         raise LocalStackError(
             f"can't keep Kafka's jars in {folder}: {error}. Set XDG_CACHE_HOME to a folder that can be written."
@@ -103,8 +103,8 @@ def maven_url() -> str:
         from jgo.constants import MAVEN_CENTRAL_URL
     except ImportError as error:
         raise LocalStackError(
-            "Kafka's jars are not in the cache and the package jgo that fetches them is not installed. "
-            "Install the extra: pip install 'deskpulse[local]'; or use a broker of your own: DESKPULSE_KAFKA__BOOTSTRAP."
+            "Kafka's jars are not in the cache and the package jgo that fetches them is not installed. Install the "
+            "extra: pip install 'deskpulse[local]'; or use a broker of your own: DESKPULSE_KAFKA__BOOTSTRAP=host:port."
         ) from error
     return str(MAVEN_CENTRAL_URL)
 
@@ -119,9 +119,8 @@ def _cached(jar: LockedJar, folder: Path) -> bool:
     return False
 
 
-def _fetch_all(jars: Sequence[LockedJar], folder: Path) -> None:
+def _fetch_all(jars: Sequence[LockedJar], folder: Path, version: str) -> None:
     url = maven_url()
-    version = kafka_version(read_lock())
     total = sum(jar.size for jar in jars)
     _log.info("fetching Apache Kafka %s: %d jars, %.0f MB, into %s", version, len(jars), total / 1e6, folder)
     with _progress(f"Apache Kafka {version}", total) as advance, ThreadPoolExecutor(max_workers=6) as pool:
@@ -154,7 +153,7 @@ def _fetch(jar: LockedJar, folder: Path, url: str) -> None:
         found = sha256_of(path)
         if found != jar.sha256:
             raise LocalStackError(
-                f"{jar.coordinate} from {url} has SHA-256 {found}, but {LOCK_PATH.name} says {jar.sha256}: "
+                f"{jar.coordinate} from {url} has SHA-256 {found}, but the lock file says {jar.sha256}: "
                 "it is refused. Is a proxy or the mirror in DESKPULSE_MAVEN_URL handing out something else?"
             )
         path.replace(folder / jar.file_name)
@@ -172,8 +171,8 @@ def _download(jar: LockedJar, staging: Path, url: str) -> Path:
 def _no_jar(jar: LockedJar, folder: Path, url: str, error: Exception) -> str:
     return (
         f"Kafka's jar {jar.coordinate} is not in the cache and can't be fetched from {url}: "
-        f"{type(error).__name__}. Either go online once; or set DESKPULSE_MAVEN_URL to a Maven mirror that this machine "
-        f"reaches; or copy the folder {folder} from a machine that has it; or use a Kafka broker of your own: "
+        f"{type(error).__name__}. Either go online once; or set DESKPULSE_MAVEN_URL to a Maven mirror that this "
+        f"machine reaches; or copy the folder {folder} from a machine that has it; or use a Kafka broker of your own: "
         "DESKPULSE_KAFKA__BOOTSTRAP=host:port."
     )
 

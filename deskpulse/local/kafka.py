@@ -1,18 +1,19 @@
 """A real Apache Kafka broker on this machine, without Docker: one process, gone with its parent."""
 
+import fcntl
 import logging
 import os
 import random
+import shlex
 import socket
-import subprocess
 import tempfile
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -30,6 +31,7 @@ _PORTS = range(20000, 32768)
 
 # Bounded, and with few threads: the broker shares the machine with what is measured or shown.
 _JVM_OPTIONS = ("-Xms128m", "-Xmx768m", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
+_COMPILE_LESS = "-XX:TieredStopAtLevel=1"
 
 # One node, quick groups, nothing deleted by age: a replay's records are as old as its data.
 _SETTINGS: Mapping[str, str | int] = {
@@ -81,7 +83,8 @@ class LocalKafka:
 
     `data_dir`: folder for its data, settings and log; kept, and taken up again by a later broker. None: a temporary
     folder, removed at the end. `port`: where clients connect; None chooses a free one. `settings`: additions to
-    server.properties. Ends with `stop`, with the context, and with this process, even when that is killed.
+    server.properties. `short_lived`: compile less, so that it starts sooner and moves many records slower. Ends with
+    `stop`, with the context, and with this process, even when that is killed.
     """
 
     def __init__(
@@ -90,15 +93,18 @@ class LocalKafka:
         *,
         port: int | None = None,
         settings: Mapping[str, str | int] | None = None,
+        short_lived: bool = False,
         start_deadline_seconds: float = 60.0,
     ) -> None:
-        self._given_dir = data_dir
+        self.data_dir = data_dir.absolute() if data_dir else None
+        self.port = free_port() if port is None else port
+        self._temporary = data_dir is None
+        self._controller_port = free_port()
         self._settings = dict(settings or {})
+        self._short_lived = short_lived
         self._start_deadline_seconds = start_deadline_seconds
         self._process: Process | None = None
-        self.port = free_port() if port is None else port
-        self._controller_port = free_port()
-        self.data_dir = data_dir
+        self._in_use: IO[str] | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -113,9 +119,7 @@ class LocalKafka:
     @property
     def log_path(self) -> Path:
         """The broker's log, in its data folder."""
-        if self.data_dir is None:
-            raise LocalStackError("the broker was not started: it has no log yet")
-        return self.data_dir / "kafka.log"
+        return self._folder / "kafka.log"
 
     def start(self) -> Self:
         """Start the broker and wait until it answers; LocalStackError carries the end of its log if it does not."""
@@ -123,26 +127,20 @@ class LocalKafka:
             raise LocalStackError(f"the broker at {self.bootstrap} was started already")
         began = time.monotonic()
         java, jars = find_java(), kafka_jars()
-        temporary = self._given_dir is None
-        self.data_dir = (
-            Path(tempfile.mkdtemp(prefix="deskpulse-kafka-")) if self._given_dir is None else self._given_dir
-        )
-        self.data_dir = self.data_dir.absolute()
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        self._write_configuration()
-        # What the broker does is in its log; an own GC or JMX variable of the machine must not change it.
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "JAVA_TOOL_"))}
-        command = [java, *_JVM_OPTIONS, f"-Dlog4j2.configurationFile={self.data_dir / 'log4j2.properties'}"]
-        command += ["-cp", os.pathsep.join(map(str, jars))]
-        self._format([*map(str, command)], env)
-        self._process = Process(
-            [*command, "kafka.Kafka", self.data_dir / "server.properties"],
-            env=env,
-            log_path=self.log_path,
-            remove=[self.data_dir] if temporary else [],
-        )
-        self._await_answer()
-        _log.info("Kafka at %s is up after %.1f s, data in %s", self.bootstrap, time.monotonic() - began, self.data_dir)
+        if self._temporary:
+            self.data_dir = Path(tempfile.mkdtemp(prefix="deskpulse-kafka-"))
+        folder = self._folder
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._claim(folder)
+            self._write_configuration(folder)
+            remove = [folder] if self._temporary else []
+            self._process = Process(self._command(java, jars, folder), log_path=self.log_path, remove=remove)
+            self._await_answer()
+        except BaseException:
+            self.stop()
+            raise
+        _log.info("Kafka at %s is up after %.1f s, data in %s", self.bootstrap, time.monotonic() - began, folder)
         return self
 
     def stop(self) -> None:
@@ -150,6 +148,9 @@ class LocalKafka:
         if self._process is not None:
             self._process.close()
             self._process = None
+        if self._in_use is not None:
+            self._in_use.close()
+            self._in_use = None
 
     def kill(self) -> None:
         """End the broker with SIGKILL, as a crash would; the data stay for `restart`."""
@@ -176,46 +177,53 @@ class LocalKafka:
             raise LocalStackError("the broker was not started")
         return self._process
 
-    def _write_configuration(self) -> None:
-        assert self.data_dir is not None
+    @property
+    def _folder(self) -> Path:
+        if self.data_dir is None:
+            raise LocalStackError("the broker was not started: it has no folder yet")
+        return self.data_dir
+
+    def _claim(self, folder: Path) -> None:
+        """Hold the folder: a second broker would write its own ports into the settings of the first."""
+        self._in_use = (folder / "in-use").open("w")
+        try:
+            fcntl.flock(self._in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = f"{folder} is in use by another local Kafka broker; stop that one, or give another folder"
+            raise LocalStackError(text) from None
+
+    def _write_configuration(self, folder: Path) -> None:
         settings = {
             **_SETTINGS,
             "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self._controller_port}",
             "advertised.listeners": f"PLAINTEXT://{HOST}:{self.port}",
             "controller.quorum.voters": f"1@{HOST}:{self._controller_port}",
-            "log.dirs": self.data_dir / "data",
+            "log.dirs": folder / "data",
             **self._settings,
         }
-        lines = "".join(f"{name}={value}\n" for name, value in settings.items())
-        (self.data_dir / "server.properties").write_text(lines)
-        (self.data_dir / "log4j2.properties").write_text(_LOG4J)
+        (folder / "server.properties").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        (folder / "log4j2.properties").write_text(_LOG4J)
 
-    def _format(self, java: list[str], env: Mapping[str, str]) -> None:
-        assert self.data_dir is not None
-        if (self.data_dir / "data" / "meta.properties").exists():
-            return
+    def _command(self, java: Path, jars: Sequence[Path], folder: Path) -> list[str]:
+        """Return the command that formats the storage if it is new and then becomes the broker."""
+        options = [*_JVM_OPTIONS, f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}"]
+        options += ["-cp", os.pathsep.join(map(str, jars))]
+        properties = str(folder / "server.properties")
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # Formatting is over before the optimising compiler could pay for itself.
-        tool = [java[0], "-XX:TieredStopAtLevel=1", *java[1:], "kafka.tools.StorageTool", "format"]
-        # A cluster id that begins with a dash would be taken for an option.
-        arguments = [f"--cluster-id={cluster_id}", "--config", str(self.data_dir / "server.properties")]
-        with self.log_path.open("ab") as log:
-            done = subprocess.run([*tool, *arguments], env=env, stdout=log, stderr=log, check=False)
-        if done.returncode:
-            raise LocalStackError(self._failure(f"formatting its storage ended with code {done.returncode}"))
+        # Formatting is over before the optimising compiler could pay for itself. The id with an equals sign: one that
+        # begins with a dash would be taken for an option.
+        tool = [str(java), _COMPILE_LESS, *options, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"]
+        broker = [str(java), *([_COMPILE_LESS] if self._short_lived else []), *options, "kafka.Kafka", properties]
+        formatted = shlex.quote(str(folder / "data" / "meta.properties"))
+        formatting = shlex.join([*tool, "--config", properties])
+        # One process with one id, so that no moment of the start is without the supervisor.
+        return ["/bin/sh", "-c", f"test -e {formatted} || {formatting} || exit; exec {shlex.join(broker)}"]
 
     def _await_answer(self) -> None:
         until = time.monotonic() + self._start_deadline_seconds
-        admin = AdminClient(
-            {
-                "bootstrap.servers": self.bootstrap,
-                "reconnect.backoff.ms": 50,
-                "reconnect.backoff.max.ms": 200,
-                # Refused connections are what is waited through here.
-                "logger": logging.getLogger("deskpulse.local.kafka.wait"),
-                "log_level": 0,
-            }
-        )
+        # Refused connections are what is waited through here, so nothing is logged of them.
+        quick = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200, "log_level": 0}
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, **quick})
         while True:
             try:
                 if admin.list_topics(timeout=0.5).brokers:
@@ -224,16 +232,12 @@ class LocalKafka:
                 pass
             code = self._running.poll()
             if code is not None or time.monotonic() > until:
-                what = f"ended with code {code}" if code is not None else "does not answer"
-                failure = self._failure(what)
-                self.stop()
-                raise LocalStackError(failure)
+                raise LocalStackError(self._failure("does not answer" if code is None else f"ended with code {code}"))
 
     def _failure(self, what: str) -> str:
-        lines = self.log_path.read_text(errors="replace").splitlines()[-20:]
-        return f"the local Kafka broker at {self.bootstrap} {what}. Its log ({self.log_path}) ends:\n" + "\n".join(
-            lines
-        )
+        log = self.log_path
+        lines = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+        return f"the local Kafka broker at {self.bootstrap} {what}. Its log ({log}) ends:\n{lines}"
 
 
 def free_port() -> int:

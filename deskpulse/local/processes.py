@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -151,11 +152,18 @@ class Process:
                 return None
             read = stdout.read(4096)
             if not read:
-                # Only a supervisor that was killed goes without a word.
-                return "exited -9" if self._returncode is None and self.pid else None
+                return self._after_supervisor()
             self._unread += read
         line, _, self._unread = self._unread.partition(b"\n")
         return line.decode(errors="replace")
+
+    def _after_supervisor(self) -> str | None:
+        """Do what a supervisor that was killed itself can't do any more; return the event that it owes."""
+        if not self.pid or self._returncode is not None:
+            return None
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return f"exited {-signal.SIGKILL}"
 
 
 def spawn(

@@ -55,15 +55,12 @@ class Supervisor:
             say(f"exited {code}")
 
     def terminate(self) -> None:
-        """Ask the command to end."""
-        if self.child is not None:
-            self.child.terminate()
+        """Ask the command, and what it started in its group, to end."""
+        self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End the command and what it started in its group."""
-        if self.child is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.child.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
 
     def finish(self) -> None:
         """End the command, by force after the grace time, and remove the folders."""
@@ -77,6 +74,12 @@ class Supervisor:
             self.reap()
         for folder in self.spec["remove"]:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.child is not None:
+            # The group may have ended of itself; macOS then says that it is not permitted.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.child.pid, number)
 
 
 def say(line: str) -> None:
