@@ -1,9 +1,39 @@
-"""The topics that deskpulse needs: what they are to be, making them, checking them."""
+"""The topics that deskpulse needs: what they are to be, making them, checking them.
+
+Producers of input events set librdkafka's ``partitioner`` to ``murmur2_random`` (see ``streams.partitioner``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public names, but not declared as such
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from schemas.events import INPUT_TOPICS
+from schemas.outputs import DEAD_LETTERS, HISTORIES, LATE, OUTPUT_TOPICS
+from streams.clients import ClientSettings, Deadline, client_config, kafka_error
+
+_DAY_MS: Final = 86_400_000
+_KEPT: Final = {LATE: 30 * _DAY_MS, DEAD_LETTERS: 30 * _DAY_MS}
+_KEPT_OTHERWISE_MS: Final = 7 * _DAY_MS
+_CHANGELOG: Final = {
+    "cleanup.policy": "compact",
+    # A restore reads all of it: compact early, in segments that are soon closed.
+    "min.cleanable.dirty.ratio": "0.1",
+    "segment.bytes": "67108864",
+}
+_AT_LEAST: Final = frozenset({"retention.ms"})
+"""Settings that may be greater than wanted; -1 is without end."""
+_PAUSE_SECONDS: Final = 0.1
 
 
 class TopicError(Exception):
@@ -22,18 +52,109 @@ class TopicSpec:
 
 def default_specs(partitions: int, replication: int = 1) -> list[TopicSpec]:
     """The inputs, the outputs and the changelog, all with the same number of partitions."""
-    raise NotImplementedError
+    durable = {"min.insync.replicas": "2"} if replication > 2 else {}
+    kept = [
+        TopicSpec(
+            name,
+            partitions,
+            replication,
+            {"cleanup.policy": "delete", "retention.ms": str(_KEPT.get(name, _KEPT_OTHERWISE_MS)), **durable},
+        )
+        for name in (*INPUT_TOPICS, *OUTPUT_TOPICS)
+    ]
+    return [*kept, TopicSpec(HISTORIES, partitions, replication, {**_CHANGELOG, **durable})]
 
 
-def ensure_topics(
-    client: Mapping[str, str | int | float | bool], specs: Iterable[TopicSpec], deadline_seconds: float = 30.0
-) -> list[str]:
-    """Create the topics that don't exist and return their names; raise :class:`TopicError`. Blocks."""
-    raise NotImplementedError
+def ensure_topics(client: ClientSettings, specs: Iterable[TopicSpec], deadline_seconds: float = 30.0) -> list[str]:
+    """Create the topics that don't exist, wait until they can be used, and return the names of the new ones.
+
+    What exists is left as it is, see :func:`check_topics`. Raises :class:`TopicError`. Blocks.
+    """
+    deadline = Deadline(deadline_seconds)
+    specs = list(specs)
+    admin = _admin(client)
+    there = _partition_counts(admin, deadline)
+    missing = [spec for spec in specs if spec.name not in there]
+    if not missing:
+        return []
+    created = []
+    for name, made in admin.create_topics(
+        [NewTopic(spec.name, spec.partitions, spec.replication, config=dict(spec.config)) for spec in missing],
+        operation_timeout=deadline.remaining_seconds,
+    ).items():
+        try:
+            made.result()
+            created.append(name)
+        except KafkaException as error:
+            told = kafka_error(error)
+            if told is None or told.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise TopicError(f"topic {name!r} could not be created: {error}") from error
+    wanted = {spec.name for spec in missing}
+    Retrying(
+        retry=retry_if_result(lambda seen: not wanted <= seen.keys()),
+        stop=stop_after_delay(deadline.remaining_seconds),
+        wait=wait_fixed(_PAUSE_SECONDS),
+        retry_error_callback=lambda _: _not_seen(wanted),
+    )(_partition_counts, admin, deadline)
+    return sorted(created)
 
 
-def check_topics(
-    client: Mapping[str, str | int | float | bool], specs: Sequence[TopicSpec], deadline_seconds: float = 30.0
-) -> list[str]:
-    """What is wrong with the topics, each a sentence that says what would be right; empty when all is well. Blocks."""
-    raise NotImplementedError
+def check_topics(client: ClientSettings, specs: Sequence[TopicSpec], deadline_seconds: float = 30.0) -> list[str]:
+    """What is wrong with the topics, each a sentence that says what would be right; empty when all is well. Blocks.
+
+    All of ``specs`` must have the same number of partitions, whatever it is: a ticket's events, its state and its
+    output meet in one partition number.
+    """
+    deadline = Deadline(deadline_seconds)
+    admin = _admin(client)
+    there = _partition_counts(admin, deadline)
+    problems = [f"Topic {spec.name} is missing: create it." for spec in specs if spec.name not in there]
+    present = [spec for spec in specs if spec.name in there]
+    counts = {spec.name: there[spec.name] for spec in present}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        problems.append(f"The topics must have equal numbers of partitions, but have: {told}.")
+    described = admin.describe_configs(
+        [ConfigResource(ResourceType.TOPIC, spec.name) for spec in present],
+        request_timeout=max(1.0, deadline.remaining_seconds),
+    )
+    configs = {resource.name: described[resource] for resource in described}
+    for spec in present:
+        try:
+            actual = {name: entry.value for name, entry in configs[spec.name].result().items()}
+        except KafkaException as error:
+            raise TopicError(f"the settings of topic {spec.name!r} can't be read: {error}") from error
+        problems += [
+            f"Topic {spec.name} has {name}={actual.get(name)}, but it must be {wanted}"
+            + (" or more." if name in _AT_LEAST else ".")
+            for name, wanted in spec.config.items()
+            if not _is_right(name, wanted, actual.get(name))
+        ]
+    return problems
+
+
+def _is_right(name: str, wanted: str, actual: str | None) -> bool:
+    if name in _AT_LEAST and actual is not None:
+        return int(actual) == -1 or int(actual) >= int(wanted)
+    return actual == wanted
+
+
+def _admin(client: ClientSettings) -> AdminClient:
+    return AdminClient(client_config(client))
+
+
+def _partition_counts(admin: AdminClient, deadline: Deadline) -> dict[str, int]:
+    """Every topic that can be used, with its number of partitions."""
+    try:
+        found: Any = admin.list_topics(timeout=max(1.0, deadline.remaining_seconds)).topics
+    except KafkaException as error:
+        raise TopicError(f"the brokers do not answer: {error}") from error
+    return {
+        name: len(topic.partitions)
+        for name, topic in found.items()
+        if topic.error is None and topic.partitions and all(p.leader >= 0 for p in topic.partitions.values())
+    }
+
+
+def _not_seen(names: set[str]) -> dict[str, int]:
+    raise TopicError(f"the brokers do not show all of the new topics in time: {', '.join(sorted(names))}")

@@ -15,7 +15,8 @@ checkpoint ends the worker with a non-zero exit code (:func:`fail`).
 """
 
 from streams.transport.app import App, fail
-from streams.transport.consumer import Batch, Consumer
+from streams.transport.batch import Batch
+from streams.transport.consumer import Consumer
 from streams.transport.driver import Transport
 from streams.transport.producer import Producer
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import asyncio
+import os
+import threading
+from contextlib import suppress
+from typing import Any, Final, cast
 
 import faust
+from faust.types import AgentT, TopicT
 
+from streams.clients import LOG, ClientSettings
 from streams.commit import Checkpoint
+from streams.transport.batch import BatchSchema
+from streams.transport.consumer import Consumer
 
-ClientSettings = Mapping[str, str | int | float | bool]
-"""Settings of librdkafka, passed to every client as they are."""
+_BATCHES_AHEAD: Final = 2
+"""Batches that Faust may hold for an agent; the reader has at most one ``consume()`` more."""
+_END_SECONDS: Final = 10.0
+"""How long a failed worker may take to end in order; then it ends all the same."""
+_EXIT_CODE: Final = 70
 
 
 def fail(app: faust.App, error: BaseException) -> None:
@@ -18,7 +28,9 @@ def fail(app: faust.App, error: BaseException) -> None:
 
     May be called from any thread, any number of times; the first error counts. Returns at once.
     """
-    raise NotImplementedError
+    if not isinstance(app, App):
+        raise TypeError(f"fail() ends a streams.transport.App, not a {type(app).__name__}")
+    app.fail(error)
 
 
 class App(faust.App):
@@ -33,16 +45,82 @@ class App(faust.App):
         *,
         brokers: str,
         client: ClientSettings | None = None,
+        consumer_client: ClientSettings | None = None,
         revoke_seconds: float = 30.0,
         **options: Any,
     ) -> None:
         """Take what ``faust.App`` takes, and the brokers as ``host:port,host:port``.
 
-        ``client``: librdkafka's settings for every client (security), see :data:`ClientSettings`.
-        ``revoke_seconds``: how long a rebalance may wait for ``checkpoint.revoked``.
+        ``client``: librdkafka's settings for every client (security), see :data:`ClientSettings`; ``consumer_client``:
+        more of them for the consumer alone. ``revoke_seconds``: how long a rebalance may wait for
+        ``checkpoint.revoked`` and the agents.
         """
-        raise NotImplementedError
+        self.client: ClientSettings = {"bootstrap.servers": brokers, **(client or {})}
+        self.consumer_client: ClientSettings = {**self.client, **(consumer_client or {})}
+        self.revoke_seconds = revoke_seconds
+        self.failure: BaseException | None = None
+        """The first error that was told to :func:`fail`."""
+        self._failing = threading.Lock()
+        settings = {
+            "broker": ";".join(f"deskpulse://{broker.strip()}" for broker in brokers.split(",")),
+            "topic_disable_leader": True,
+            "stream_buffer_maxsize": _BATCHES_AHEAD,
+            "stream_recovery_delay": 0.0,
+        }
+        super().__init__(id, **{**settings, **options})
 
-    def batches(self, *topics: str) -> Any:
-        """The topics as the channel of an agent that receives a :class:`~streams.transport.consumer.Batch` at a time."""
-        raise NotImplementedError
+    @property
+    def consumer(self) -> Consumer:
+        """The consumer of this transport."""
+        return cast(Consumer, super().consumer)
+
+    @consumer.setter
+    def consumer(self, consumer: Any) -> None:
+        self._consumer = consumer
+
+    def batches(self, *topics: str) -> TopicT:
+        """The topics as the channel of an agent that receives a :class:`~streams.transport.batch.Batch` at a time.
+
+        An agent applies a batch in one go, without awaiting: then a commit or a rebalance never finds half of one.
+        """
+        return self.topic(*topics, schema=BatchSchema(allow_empty=True))
+
+    def fail(self, error: BaseException) -> None:
+        """See :func:`fail`."""
+        with self._failing:
+            if self.failure is not None:
+                return
+            self.failure = error
+        LOG.critical("the worker ends: %r", error, exc_info=error)
+        threading.Thread(target=self._end_late, name="end", daemon=True).start()
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is self.loop:
+            self._end(error)
+        else:
+            with suppress(RuntimeError):  # the loop is closed: the process is ending
+                self.loop.call_soon_threadsafe(self._end, error)
+
+    def _end(self, error: BaseException) -> None:
+        consumer = self._consumer
+        if isinstance(consumer, Consumer):
+            consumer.abandon()
+        self.flow_control.suspend()
+        self.flow_control.clear()
+        self._ending = self.loop.create_task(self.crash(error))
+
+    def _end_late(self) -> None:
+        threading.Event().wait(_END_SECONDS)
+        LOG.critical("the worker did not end within %g s of its failure", _END_SECONDS)
+        os._exit(_EXIT_CODE)
+
+    def _crash(self, reason: BaseException) -> None:
+        # Whatever part of Faust crashes, with or without an agent: it comes by here.
+        self.fail(reason)
+        super()._crash(reason)
+
+    async def _on_agent_error(self, agent: AgentT[Any], exc: BaseException) -> None:
+        # Faust would restart the agent with the next batch, and this one would be lost.
+        self.fail(exc)

@@ -1,0 +1,65 @@
+"""A batch of records: the message of this transport, and how Faust is kept from decoding it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+import faust
+from confluent_kafka import Message
+from faust.types import TP
+
+
+class Batch(list[Message]):
+    """Records of one partition in the order of their offsets: the value that an agent receives. Never empty."""
+
+    __slots__ = ("end", "start", "tp")
+
+    tp: TP
+    start: int
+    """Where the batch before it ended (its ``end``), or where reading began: equal to the offset applied so far."""
+    end: int
+    """The next offset to read after this batch; the offset to commit once it is applied."""
+
+    def __init__(self, tp: TP, start: int, end: int, records: Iterable[Message]) -> None:
+        super().__init__(records)
+        self.tp = tp
+        self.start = start
+        self.end = end
+
+    def __repr__(self) -> str:
+        return f"<Batch {self.tp.topic}[{self.tp.partition}] {self.start}-{self.end}: {len(self)} records>"
+
+
+def partition_of(message: Message) -> TP:
+    """Where a message comes from."""
+    return TP(cast(str, message.topic()), cast(int, message.partition()))
+
+
+def by_partition(messages: Sequence[Message]) -> dict[TP, list[Message]]:
+    """Records by partition, in their order."""
+    found: dict[tuple[str | None, int | None], list[Message]] = {}
+    for key, message in zip(
+        zip(map(Message.topic, messages), map(Message.partition, messages), strict=True), messages, strict=True
+    ):
+        try:
+            found[key].append(message)
+        except KeyError:
+            found[key] = [message]
+    return {TP(cast(str, topic), cast(int, partition)): records for (topic, partition), records in found.items()}
+
+
+class BatchSchema(faust.Schema[None, Batch]):
+    """Hands a batch to the agent as it is; it has no key."""
+
+    def loads_key(
+        self, app: Any, message: Any, *, loads: Callable[..., Any] | None = None, serializer: Any = None
+    ) -> Any:
+        """None: every record of the batch has a key of its own."""
+        return None
+
+    def loads_value(
+        self, app: Any, message: Any, *, loads: Callable[..., Any] | None = None, serializer: Any = None
+    ) -> Any:
+        """The batch."""
+        return message.value

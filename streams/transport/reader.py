@@ -1,0 +1,305 @@
+"""The consumer's thread: it alone polls librdkafka, hands over batches, lets rebalances wait for the application."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Final, Protocol, TypeVar
+
+import confluent_kafka
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from faust.types import TP
+
+from streams.clients import LOG, ClientSettings, client_config
+from streams.transport.batch import Batch
+from streams.transport.positions import Positions, ReadError
+
+_DEFAULTS: Final[dict[str, Any]] = {
+    # Read-ahead is bounded by memory, over all partitions; what is read is handed over batch by batch.
+    "queued.max.messages.kbytes": 32_768,
+    "queued.min.messages": 50_000,
+    "fetch.message.max.bytes": 1_048_576,
+    "fetch.wait.max.ms": 100,
+    # After an end of a partition, ask again soon.
+    "fetch.error.backoff.ms": 50,
+    "session.timeout.ms": 30_000,
+    "heartbeat.interval.ms": 1_000,
+    "allow.auto.create.topics": False,
+}
+RECORDS_AT_ONCE: Final = 5_000
+"""Records of one ``consume()``: enough that its cost is spread thin, few enough not to hold up the event loop."""
+_CONSUME_SECONDS: Final = 0.05
+"""How long ``consume()`` waits for more: what a record waits at most, and how often an idle worker wakes up."""
+_FULL_SECONDS: Final = 1.0
+"""How long the application may leave a batch unread before the partitions are paused to go on polling."""
+_COMMITTED_SECONDS: Final = 60.0
+"""For reading the committed offsets; longer than a dead worker's open transaction can last."""
+
+
+_GRACE_SECONDS: Final = 5.0
+"""What the thread waits for the event loop beyond the deadline that the loop itself keeps."""
+T = TypeVar("T")
+
+
+class Application(Protocol):
+    """What the thread asks of the consumer on the main loop."""
+
+    def take_over(self, starts: Mapping[TP, int]) -> None:
+        """These partitions are assigned, to be read from these offsets; called on the main loop."""
+
+    def give_back(self, partitions: set[TP], *, lost: bool) -> Coroutine[Any, Any, None]:
+        """Let go of partitions; the rebalance waits for it. It keeps its own deadline."""
+
+    def failed(self, error: BaseException) -> None:
+        """The thread has ended with an error; called from the thread."""
+
+
+class Reader:
+    """Polls one consumer in a thread. Methods without a leading underscore are for the main loop.
+
+    At most one ``consume()`` is ready to be taken while the next one waits, so the application is never overrun.
+    """
+
+    def __init__(
+        self,
+        client: ClientSettings,
+        group_id: str,
+        application: Application,
+        loop: asyncio.AbstractEventLoop,
+        give_back_seconds: float,
+    ) -> None:
+        self._consumer = confluent_kafka.Consumer(
+            client_config(
+                client,
+                defaults=_DEFAULTS,
+                fixed={
+                    "group.id": group_id,
+                    "isolation.level": "read_committed",
+                    "enable.auto.commit": False,
+                    "enable.partition.eof": True,
+                    "auto.offset.reset": "earliest",
+                    # Equal partition numbers of topics with equal partition counts go to the same worker.
+                    "partition.assignment.strategy": "range",
+                    "error_cb": self._on_error,
+                },
+            )
+        )
+        self._application = application
+        self._loop = loop
+        self._give_back_seconds = give_back_seconds
+        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+        self._ended = asyncio.Event()
+        self._change = threading.Condition()
+        self._ready: list[Batch] = []
+        self._is_ready = asyncio.Event()
+        self._flowing = False
+        self._paused = True
+        self._closing = False
+        self._abandoned = False
+        self._rebalanced = False
+        self._fatal: KafkaError | None = None
+        self._asked: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+        self.positions = Positions({})
+        self.group_metadata: object = None
+        """The group's generation and this member of it, since the last assignment."""
+
+    # -- the main loop's side
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Join the group for ``topics``, or change them; begins to poll."""
+        if not self._thread.is_alive():
+            self._thread.start()
+        await self.ask(
+            lambda consumer: consumer.subscribe(
+                sorted(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+        )
+
+    async def ask(self, call: Callable[[confluent_kafka.Consumer], T]) -> T:
+        """Let the thread call something of the client between two polls.
+
+        Since 2.16 confluent-kafka serializes the calls to one consumer, and a thread that polls leaves no gap for
+        another: such a call would hang, and not only for the time of a poll.
+        """
+        answer: asyncio.Future[T] = self._loop.create_future()
+        self._asked.append((lambda: call(self._consumer), answer))
+        return await answer
+
+    async def seek(self, offsets: Mapping[TP, int]) -> None:
+        """Read on from these offsets. Batches that were taken before are not called back."""
+        await self.ask(lambda consumer: self._seek(consumer, offsets))
+
+    def resume(self) -> None:
+        """Let records flow; takes effect with the next poll."""
+        self._flowing = True
+
+    def pause(self) -> None:
+        """Let no record flow; what is ready can still be taken."""
+        self._flowing = False
+
+    async def take(self, timeout_seconds: float) -> list[Batch]:
+        """Wait for batches and take them, at most one of a partition; nothing after the timeout."""
+        try:
+            await asyncio.wait_for(self._is_ready.wait(), timeout_seconds)
+        except TimeoutError:
+            return []
+        with self._change:
+            batches, self._ready = self._ready, []
+            self._is_ready.clear()
+            self._change.notify_all()
+        return batches
+
+    def abandon(self) -> None:
+        """Leave the group without asking the application, and read nothing more. From any thread."""
+        self._abandoned = self._closing = True
+        with self._change:
+            self._ready = []
+            self._change.notify_all()
+
+    async def close(self, timeout_seconds: float) -> bool:
+        """Give back the partitions, leave the group and end the thread; False when that took too long."""
+        self._closing = True
+        with self._change:
+            self._change.notify_all()
+        if not self._thread.is_alive():
+            return True
+        try:
+            await asyncio.wait_for(self._ended.wait(), timeout_seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    # -- the thread's side
+
+    def _run(self) -> None:
+        try:
+            try:
+                while not self._closing:
+                    self._turn()
+            finally:
+                self._consumer.close()  # calls `_on_revoke`
+        except BaseException as error:
+            if not self._abandoned:
+                self._application.failed(error)
+        finally:
+            while self._asked:
+                self._on_main_loop(_set, self._asked.popleft()[1], None, ReadError("the consumer is closed"))
+            self._on_main_loop(self._ended.set)
+
+    def _turn(self) -> None:
+        """Read once and hand over, waiting for room; while that lasts, stay in the group."""
+        while self._asked:
+            self._answer(*self._asked.popleft())
+        self._let_flow(self._flowing)
+        batches = self._read(_CONSUME_SECONDS)
+        while batches and not self._closing and not self._hand_over(batches):
+            # The application has been busy for long: poll without reading, or the group would expel the worker.
+            self._let_flow(False)
+            later = self._read(0)
+            batches = [] if self._rebalanced else [*batches, *later]
+
+    def _hand_over(self, batches: list[Batch]) -> bool:
+        with self._change:
+            if not self._change.wait_for(lambda: not self._ready or self._closing, _FULL_SECONDS):
+                return False
+            self._ready = batches
+        self._on_main_loop(self._is_ready.set)
+        return True
+
+    def _let_flow(self, wanted: bool) -> None:
+        if wanted is self._paused:
+            partitions = [TopicPartition(*tp) for tp in self.positions.partitions()]
+            (self._consumer.resume if wanted else self._consumer.pause)(partitions)
+            self._paused = not wanted
+
+    def _answer(self, call: Callable[[], Any], answer: asyncio.Future[Any]) -> None:
+        try:
+            result = call()
+        except Exception as error:
+            self._on_main_loop(_set, answer, None, error)
+        else:
+            self._on_main_loop(_set, answer, result, None)
+
+    def _seek(self, consumer: confluent_kafka.Consumer, offsets: Mapping[TP, int]) -> None:
+        for tp, offset in offsets.items():
+            consumer.seek(TopicPartition(*tp, offset))
+        self.positions.move(offsets)
+        with self._change:
+            self._ready = [batch for batch in self._ready if batch.tp not in offsets]
+
+    def _read(self, timeout_seconds: float) -> list[Batch]:
+        self._rebalanced = False
+        messages = self._consumer.consume(RECORDS_AT_ONCE, timeout_seconds)
+        if self._fatal is not None:
+            raise KafkaException(self._fatal)
+        # What a rebalance interrupted belongs to the assignment before it, and will come again. Of the new one nothing
+        # can be in here: it is paused until the next turn.
+        if self._rebalanced:
+            return []
+        batches = self.positions.batches(messages)
+        for batch in batches:
+            low_high = self._consumer.get_watermark_offsets(TopicPartition(*batch.tp), cached=True)
+            self.positions.highwaters[batch.tp] = max(batch.end, low_high[1])
+        return batches
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._fatal = error
+        else:
+            LOG.warning("consumer: %s", error.str())
+
+    def _on_assign(self, consumer: confluent_kafka.Consumer, partitions: list[TopicPartition]) -> None:
+        self._rebalanced = True
+        offsets = consumer.committed(partitions, _COMMITTED_SECONDS) if partitions else []
+        starts = {}
+        for offset in offsets:
+            if offset.error is not None:
+                raise KafkaException(offset.error)
+            starts[TP(offset.topic, offset.partition)] = max(0, offset.offset)
+            if offset.offset < 0:
+                offset.offset = OFFSET_BEGINNING
+        consumer.assign(offsets)
+        if offsets:
+            consumer.pause(offsets)
+        self._paused, self._flowing = True, False
+        self.positions = Positions(starts)
+        self.group_metadata = consumer.consumer_group_metadata()
+        self._on_main_loop(self._application.take_over, starts)
+
+    def _on_revoke(self, consumer: confluent_kafka.Consumer, partitions: list[TopicPartition]) -> None:
+        self._hand_back(consumer, partitions, lost=False)
+
+    def _on_lost(self, consumer: confluent_kafka.Consumer, partitions: list[TopicPartition]) -> None:
+        self._hand_back(consumer, partitions, lost=True)
+
+    def _hand_back(self, consumer: confluent_kafka.Consumer, partitions: list[TopicPartition], *, lost: bool) -> None:
+        self._rebalanced = True
+        with self._change:
+            self._ready = []
+        if not self._abandoned:
+            given = {TP(partition.topic, partition.partition) for partition in partitions}
+            waited = asyncio.run_coroutine_threadsafe(self._application.give_back(given, lost=lost), self._loop)
+            try:
+                waited.result(self._give_back_seconds + _GRACE_SECONDS)
+            except TimeoutError as error:
+                waited.cancel()
+                raise ReadError(
+                    f"the event loop did not give back its partitions within {self._give_back_seconds:g} s"
+                ) from error
+        self.positions = Positions({})
+        consumer.unassign()
+
+    def _on_main_loop(self, call: Callable[..., object], *args: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the process is ending
+            self._loop.call_soon_threadsafe(call, *args)
+
+
+def _set(answer: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    if not answer.done():
+        if error is None:
+            answer.set_result(result)
+        else:
+            answer.set_exception(error)
