@@ -24,7 +24,7 @@ def totals(random: Random, tickets: int) -> dict[int, int]:
     def count(name: str, n: float) -> None:
         found[measures.COUNT_ID[name]] += round(n)
 
-    solved, answers, nps, ces = tickets * 0.82, tickets * 0.17, tickets * 0.09, tickets * 0.08
+    solved, answers, nps, ces = (round(tickets * part) for part in (0.82, 0.17, 0.09, 0.08))
     for name, n in {
         "created": tickets, "solves": solved * 1.07, "tickets_solved": solved, "reopens": solved * 0.07,
         "agent_replies": tickets * 1.9, "one_touch": solved * 0.7, "no_followup": solved * 0.66,
@@ -38,7 +38,7 @@ def totals(random: Random, tickets: int) -> dict[int, int]:
     }.items():  # fmt: skip
         count(name, n)
     for number, middle_seconds in enumerate((90, 400, 9_000, 12_000)):
-        for _ in range(min(round(solved), 1_000)):
+        for _ in range(min(solved, 1_000)):
             ms = int(1000 * random.lognormvariate(0, 1.1) * middle_seconds)
             found[measures.SUM_BASE + number] += ms
             found[measures.BUCKET_BASE * (number + 1) + buckets.bucket_of(ms)] += 1

@@ -30,7 +30,7 @@ function nice(value) {
   return [1, 1.2, 1.6, 2, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value - 1e-9);
 }
 
-const NICE_SECONDS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 604800];
+const NICE_SECONDS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 604800];
 const niceSeconds = (value) => NICE_SECONDS.find((step) => step >= value) ?? nice(value);
 
 function timeAxis(svg, minutes, x, y) {
