@@ -90,7 +90,7 @@ def start_broker(until_the_end: contextlib.ExitStack) -> str:
         # Docker may answer and still have no image, as when it is offline.
         with contextlib.suppress(Exception):
             return until_the_end.enter_context(container).get_bootstrap_server()
-    return until_the_end.enter_context(LocalKafka(short_lived=True)).bootstrap
+    return until_the_end.enter_context(LocalKafka()).bootstrap
 
 
 def docker_answers() -> bool:

@@ -29,9 +29,10 @@ HOST = "127.0.0.1"
 # that is down for a moment is not taken by a client that happens to connect.
 _PORTS = range(20000, 32768)
 
-# Bounded, and with few threads: the broker shares the machine with what is measured or shown.
-_JVM_OPTIONS = ("-Xms128m", "-Xmx768m", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
-_COMPILE_LESS = "-XX:TieredStopAtLevel=1"
+# Bounded and sparing: the broker shares the machine with what is measured or shown. Without the optimising compiler it
+# is up in two thirds of the time, and takes and gives 2 million records no slower for half of the processor time
+# (docs/local-stack.md).
+_JVM_OPTIONS = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 # One node, quick groups, nothing deleted by age: a replay's records are as old as its data.
 _SETTINGS: Mapping[str, str | int] = {
@@ -83,8 +84,7 @@ class LocalKafka:
 
     `data_dir`: folder for its data, settings and log; kept, and taken up again by a later broker. None: a temporary
     folder, removed at the end. `port`: where clients connect; None chooses a free one. `settings`: additions to
-    server.properties. `short_lived`: compile less, so that it starts sooner and moves many records slower. Ends with
-    `stop`, with the context, and with this process, even when that is killed.
+    server.properties. Ends with `stop`, with the context, and with this process, even when that is killed.
     """
 
     def __init__(
@@ -93,7 +93,6 @@ class LocalKafka:
         *,
         port: int | None = None,
         settings: Mapping[str, str | int] | None = None,
-        short_lived: bool = False,
         start_deadline_seconds: float = 60.0,
     ) -> None:
         self.data_dir = data_dir.absolute() if data_dir else None
@@ -101,7 +100,6 @@ class LocalKafka:
         self._temporary = data_dir is None
         self._controller_port = free_port()
         self._settings = dict(settings or {})
-        self._short_lived = short_lived
         self._start_deadline_seconds = start_deadline_seconds
         self._process: Process | None = None
         self._in_use: IO[str] | None = None
@@ -115,6 +113,11 @@ class LocalKafka:
     def pid(self) -> int:
         """Process id of the broker; LocalStackError when it was never started."""
         return self._running.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the broker's process runs."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def log_path(self) -> Path:
@@ -158,7 +161,7 @@ class LocalKafka:
 
     def restart(self) -> None:
         """Start the broker again on its data and port; one that still runs is stopped in order first."""
-        if self._running.poll() is None:
+        if self.running:
             self._running.terminate()
         self._running.start_again()
         self._await_answer()
@@ -210,10 +213,9 @@ class LocalKafka:
         options += ["-cp", os.pathsep.join(map(str, jars))]
         properties = str(folder / "server.properties")
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # Formatting is over before the optimising compiler could pay for itself. The id with an equals sign: one that
-        # begins with a dash would be taken for an option.
-        tool = [str(java), _COMPILE_LESS, *options, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"]
-        broker = [str(java), *([_COMPILE_LESS] if self._short_lived else []), *options, "kafka.Kafka", properties]
+        # With an equals sign: an id that begins with a dash would be taken for an option.
+        tool = [str(java), *options, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"]
+        broker = [str(java), *options, "kafka.Kafka", properties]
         formatted = shlex.quote(str(folder / "data" / "meta.properties"))
         formatting = shlex.join([*tool, "--config", properties])
         # One process with one id, so that no moment of the start is without the supervisor.

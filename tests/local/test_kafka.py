@@ -19,7 +19,7 @@ from tests.waiting import wait_until
 PARENT = """
 import json, signal, sys
 from deskpulse.local.kafka import LocalKafka
-with LocalKafka(short_lived=True) as broker:
+with LocalKafka() as broker:
     print(json.dumps([broker.bootstrap, broker.pid, str(broker.data_dir)]), flush=True)
     signal.pause()
 """
@@ -40,33 +40,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def local(folder: Path) -> Iterator[LocalKafka]:
-    with LocalKafka(folder, short_lived=True) as broker:
+def one(folder: Path) -> Iterator[LocalKafka]:
+    with LocalKafka(folder) as broker:
         yield broker
+
+
+@pytest.fixture
+def local(one: LocalKafka) -> LocalKafka:
+    return one if one.running else one.start()
 
 
 def test_broker_takes_a_record_and_gives_it_back(local: LocalKafka, unique: str) -> None:
     records.create(local.bootstrap, unique)
     records.publish(local.bootstrap, unique, b"hello")
     assert records.first(local.bootstrap, unique) == b"hello"
-
-
-def test_broker_keeps_its_records_through_a_crash_and_a_later_start(
-    local: LocalKafka, folder: Path, unique: str
-) -> None:
-    records.create(local.bootstrap, unique)
-    records.publish(local.bootstrap, unique, b"kept")
-    before = local.bootstrap, local.pid
-    local.kill()
-    local.restart()
-    assert local.bootstrap == before[0]
-    assert local.pid != before[1]
-    assert records.first(local.bootstrap, unique) == b"kept"
-    local.stop()
-    assert ended(before[1])
-    with LocalKafka(folder, short_lived=True) as later:
-        assert records.first(later.bootstrap, unique) == b"kept"
-    local.start()
 
 
 def test_two_brokers_at_once_know_nothing_of_each_other_and_one_ends_with_its_killed_parent(
@@ -113,3 +100,20 @@ def test_broker_of_a_run_ends_with_the_killed_run(tmp_path: Path) -> None:
         assert records.topics(bootstrap) is not None
         run.kill()
     broker_host.await_end(tmp_path)
+
+
+def test_broker_keeps_its_records_through_a_crash_and_a_later_start(
+    local: LocalKafka, folder: Path, unique: str
+) -> None:
+    records.create(local.bootstrap, unique)
+    records.publish(local.bootstrap, unique, b"kept")
+    before = local.bootstrap, local.pid
+    local.kill()
+    local.restart()
+    assert local.bootstrap == before[0]
+    assert local.pid != before[1]
+    assert records.first(local.bootstrap, unique) == b"kept"
+    local.stop()
+    assert ended(before[1])
+    with LocalKafka(folder) as later:
+        assert records.first(later.bootstrap, unique) == b"kept"
