@@ -30,7 +30,7 @@ HOST = "127.0.0.1"
 _PORTS = range(20000, 32768)
 
 # Bounded and sparing: the broker shares the machine with what is measured or shown. Without the optimising compiler it
-# is up in two thirds of the time, and takes and gives 2 million records no slower for half of the processor time
+# is up in three quarters of the time, and moves 2 million records about as fast for half of the processor time
 # (docs/local-stack.md).
 _JVM_OPTIONS = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
