@@ -95,7 +95,7 @@ class Kafka(Section):
     replication: int = Field(default=1, ge=1, le=10, description="Copies of every topic's data. 3 on a cluster.")
     security: KafkaSecurity = Field(default=KafkaSecurity())
     options: Annotated[dict[str, str | int | float | bool], BeforeValidator(mapped), hides_secrets] = Field(
-        default_factory=dict, description="More options of librdkafka for every client, by their own names."
+        default_factory=dict, repr=False, description="More options of librdkafka for every client, by their own names."
     )
 
     def client(self) -> dict[str, Any]:

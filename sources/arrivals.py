@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final, NamedTuple
@@ -45,18 +45,20 @@ class Rhythm:
 
     def __init__(self, seed: int, *, weekly: bool, incidents: bool) -> None:
         self._seed = seed
+        self.pace: Callable[[int], float] = lambda at_ms: 1.0
+        """A factor over time."""
         self._weekly = weekly
         self._incidents = incidents
         self._by_day: dict[int, list[Incident]] = {}
 
     def usual(self, at_ms: int) -> float:
-        """The rhythm alone; 1 on average."""
+        """The rhythm alone; 1 on average, times the pace."""
         if not self._weekly:
-            return 1.0
+            return self.pace(at_ms)
         hour = at_ms % DAY_MS // HOUR_MS
         share = at_ms % HOUR_MS / HOUR_MS
         weight = desk.HOURS_WEIGHT[hour] * (1 - share) + desk.HOURS_WEIGHT[(hour + 1) % 24] * share
-        return weight / _MEAN_HOUR * desk.DAYS_WEIGHT[weekday(at_ms)] / _MEAN_DAY
+        return self.pace(at_ms) * weight / _MEAN_HOUR * desk.DAYS_WEIGHT[weekday(at_ms)] / _MEAN_DAY
 
     def incident(self, at_ms: int) -> Incident | None:
         """What is down at a time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from time import monotonic
@@ -16,6 +17,7 @@ QUEUE_MESSAGES: Final = 200_000
 """What waits in the producer at most; beyond it sending waits."""
 CONNECT_SECONDS: Final = 10.0
 FLUSH_SECONDS: Final = 120.0
+LOG: Final = logging.getLogger("deskpulse.kafka")
 _MAX_SHOWN: Final = 5
 
 
@@ -52,7 +54,8 @@ class Publisher:
                 # What is neither left nor failed has arrived; a callback for each record would halve the rate.
                 "delivery.report.only.error": True,
                 "error_cb": self._client_error,
-            }
+            },
+            logger=LOG,
         )
 
     def connect(self, topics: tuple[str, ...] = INPUT_TOPICS) -> None:
@@ -60,9 +63,11 @@ class Publisher:
         try:
             there = self._producer.list_topics(timeout=CONNECT_SECONDS).topics
         except KafkaException as error:
+            # What librdkafka found out on the way is told to `error_cb` only now.
+            self._producer.poll(0)
             why = self._reasons[-1] if self._reasons else error.args[0].str()
             raise PublishError(
-                f"no broker answered within {CONNECT_SECONDS:.0f} s: {why}; is kafka.bootstrap right and Kafka up?"
+                f"no broker answered within {CONNECT_SECONDS:.0f} s: {why}; is Kafka up, and kafka.bootstrap right?"
             ) from None
         if missing := [topic for topic in topics if topic not in there]:
             raise PublishError(f"missing: {', '.join(missing)}; `deskpulse topics create` makes what is missing")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from math import exp
 from operator import itemgetter
 from random import Random
@@ -36,7 +36,7 @@ class SimulatorConfig:
     """So many events a second, averaged over a week without incidents."""
     reached_after_seconds: float | None = None
     """A desk that begins with nothing has less to do at first, since old tickets are missing. With this, tickets come
-    in so much faster that the rate is reached this long after the start; without, it is reached after some days."""
+    in faster at first, so that the rate is reached this long after the start; without, after some days."""
     late: float = 0.0
     """Share of the records (0-1) that come minutes to hours after they happened."""
     duplicates: float = 0.0
@@ -78,11 +78,16 @@ def simulate(config: SimulatorConfig) -> Iterator[Delivery]:
 
     one_run = f"{config.seed} {config.start_at_ms}"
     per_ticket = EVENTS_PER_TICKET
+    rhythm = Rhythm(config.seed, weekly=config.rhythm, incidents=config.incidents)
     if config.reached_after_seconds is not None:
-        per_ticket = _events_within(config.reached_after_seconds, config)
+        reached_ms = int(config.reached_after_seconds * 1000)
+        events_within = _events_within(config)
+        per_ticket = events_within(reached_ms)
+
+        rhythm.pace = lambda at_ms: per_ticket / events_within(max(reached_ms, at_ms - config.start_at_ms))
     tickets = arrivals(
         dice("arrivals"),
-        Rhythm(config.seed, weekly=config.rhythm, incidents=config.incidents),
+        rhythm,
         config.start_at_ms,
         config.end_at_ms,
         per_second=None if config.events_per_second is None else config.events_per_second / per_ticket,
@@ -100,18 +105,13 @@ def simulate(config: SimulatorConfig) -> Iterator[Delivery]:
     yield from carrier.rest(None if config.complete else config.end_at_ms)
 
 
-def first_events(config: SimulatorConfig, number: int) -> Iterator[Delivery]:
-    """The first ``number`` records."""
-    return islice(simulate(config), number)
-
-
-def _events_within(seconds: float, config: SimulatorConfig) -> float:
-    """How many events a ticket has on average in its first ``seconds``, from a sample of stories."""
+def _events_within(config: SimulatorConfig) -> Callable[[int], float]:
+    """How many events a ticket has on average in its first so many milliseconds, from a sample of stories."""
     sample = 2000
     teller = Storyteller(Random(1), "sample", closes_at_night=config.rhythm)  # noqa: S311
     stories = (teller.tell(Arrival(config.start_at_ms, None))[1] for _ in range(sample))
-    until = config.start_at_ms + seconds * 1000
-    return sum(at < until for story in stories for at, _, _ in story) / sample
+    ages = sorted(at - config.start_at_ms for story in stories for at, _, _ in story)
+    return lambda age_ms: bisect_right(ages, age_ms) / sample
 
 
 class _Carrier:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 WRONG_USE: Final = 2
 """Exit code for settings and options that are wrong; 1 is for what a command found or could not do."""
+_ERROR_CHARACTERS: Final = 400
+
+# A server that is not there is told of once, in the error; the clients would say it again at each attempt.
+for _client in ("deskpulse.kafka", "clickhouse_connect"):
+    logging.getLogger(_client).addHandler(logging.NullHandler())
 
 
 class Format(StrEnum):
@@ -70,10 +76,16 @@ def explained(error: Exception) -> tuple[str, int] | None:
         return str(error), error.exit_code
     for module, name, origin, code in _KNOWN:
         if module in sys.modules and isinstance(error, getattr(sys.modules[module], name)):
-            return origin + str(error), code
+            return origin + (str(error) if code == WRONG_USE else one_line(str(error))), code
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", 1
     return None
+
+
+def one_line(text: str) -> str:
+    """A text of a server's error on one line, not too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= _ERROR_CHARACTERS else line[:_ERROR_CHARACTERS] + "…"
 
 
 def settings_from(config: Path | None) -> Settings:

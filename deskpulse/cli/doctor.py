@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import typer
 
-from deskpulse.cli.common import ConfigOption, Format, FormatOption, emit, settings_from
+from deskpulse.cli.common import ConfigOption, Format, FormatOption, emit, one_line, settings_from
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,6 +82,7 @@ def _kafka(kafka: Kafka) -> Iterator[Check]:
     try:
         metadata = admin.list_topics(timeout=_ANSWER_SECONDS)
     except KafkaException as error:
+        admin.poll(0)
         why = reasons[-1] if reasons else error.args[0].str()
         advice = "start it, or set kafka.bootstrap and kafka.security right; `deskpulse demo` brings one of its own"
         yield Check("kafka", "fail", f"{kafka.bootstrap} does not answer: {why}", advice)
@@ -120,7 +121,7 @@ def _clickhouse(clickhouse: ClickHouse) -> Iterator[Check]:
     try:
         client = connect(target)
     except UnreachableError as error:
-        yield Check("clickhouse", "fail", str(error), "start it, or set the values of [clickhouse] right")
+        yield Check("clickhouse", "fail", one_line(str(error)), "start it, or set the values of [clickhouse] right")
         return
     migrate = "bring it up to date with `deskpulse migrate`"
     try:
@@ -138,7 +139,7 @@ def _clickhouse(clickhouse: ClickHouse) -> Iterator[Check]:
             found = f"database {target.database} is at migration {applied}, this program knows {newest}"
             yield Check("tables", "fail", found, "use the release of deskpulse that made it, or a newer one")
     except Error as error:
-        yield Check("tables", "fail", str(error).splitlines()[0], migrate)
+        yield Check("tables", "fail", one_line(str(error)), migrate)
     finally:
         client.close()
 

@@ -15,7 +15,7 @@ _ROOT: Final = Path(__file__).parents[2]
 
 def generated(root: Path) -> dict[Path, str]:
     """Every generated file under the project's folder ``root``, with its text."""
-    from deskpulse import settings_page
+    from deskpulse import dashboards, metrics_reference, settings_page
     from deskpulse.cli import page
     from schemas import generate as contracts
     from sinks.tables import columns_sql
@@ -23,10 +23,12 @@ def generated(root: Path) -> dict[Path, str]:
 
     return {
         **contracts.generate(root),
+        **dashboards.generate(root),
         root / "deploy/clickhouse/columns.sql": columns_sql(),
         root / "deploy/clickhouse/views.sql": views_sql(),
         root / settings_page.PATH: settings_page.page(),
         root / page.PATH: page.page(),
+        root / metrics_reference.PATH: metrics_reference.page(),
     }
 
 
@@ -40,7 +42,7 @@ def generate(
     root: Annotated[Path, typer.Option(metavar="DIR", help="The project's folder.", show_default=False)] = _ROOT,
     answer: FormatOption = Format.text,
 ) -> None:
-    """Write what is generated: JSON Schema and AsyncAPI, SQL of views, reference pages."""
+    """Write what is generated: JSON Schema and AsyncAPI, SQL of views, dashboards, reference pages."""
     if not (root / "pyproject.toml").is_file():
         raise CommandError(f"{root} is no checkout of deskpulse; expected the folder with pyproject.toml")
     texts = generated(root)

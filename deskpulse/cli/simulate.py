@@ -37,6 +37,9 @@ _WARM_SECONDS: Final = 4 * 3600.0
 _WARM_EVENTS: Final = 200_000
 """A warm desk has no more events of the past than this, so that it is warm within seconds."""
 
+_SETTLED_SECONDS: Final = 60.0
+"""A live desk has reached its rate after this at the latest."""
+
 
 def simulate(
     tickets: Annotated[
@@ -126,7 +129,7 @@ def simulate(
             days=None if live else days,
             tickets=tickets,
             events_per_second=rate,
-            reached_after_seconds=max(warm or 0, 600.0) if live else None,
+            reached_after_seconds=max(warm or 0, _SETTLED_SECONDS) if live else None,
             late=late,
             duplicates=duplicates,
             rhythm=not live if rhythm is None else rhythm,
