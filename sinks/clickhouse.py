@@ -7,7 +7,7 @@ version is the offset of the record. Whatever comes again, in whatever batches, 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error
 
 from sinks.rows import Message, blocks
+from sinks.tables import Table
 
 # The archive has a partition for each month, and a batch of old records may hold more than 100 of them.
 _SETTINGS: Final = {"max_partitions_per_insert_block": 0}
@@ -30,15 +31,11 @@ class UnreachableError(ConnectionError):
 class InsertFailedError(RuntimeError):
     """ClickHouse did not take a block; says which table, partition and offsets. Nothing is lost: insert it again."""
 
-    def __init__(self, table: str, topic: str, partition: int, offsets: tuple[int, int], reason: str) -> None:
+    def __init__(self, table: str, origins: Sequence[str], reason: str) -> None:
         self.table = table
-        self.topic = topic
-        self.partition = partition
-        self.offsets = offsets
-        """First and last."""
-        super().__init__(
-            f"table {table}, from {topic} partition {partition}, offsets {offsets[0]} to {offsets[1]}: {reason}"
-        )
+        self.origins = tuple(origins)
+        """Topic, partition, first and last offset of each batch."""
+        super().__init__(f"table {table}, from {'; '.join(origins)}: {reason}")
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,11 @@ class ClickHouseSink:
         self._database = database
 
     def insert(self, topic: str, partition: int, messages: Sequence[Message]) -> int:
-        """Insert one batch of one partition and return how many rows that made.
+        """Insert one batch of one partition, see :meth:`insert_all`."""
+        return self.insert_all([(topic, partition, messages)])
+
+    def insert_all(self, batches: Iterable[tuple[str, int, Sequence[Message]]]) -> int:
+        """Insert batches (topic, partition, messages), one block a table, and return how many rows that made.
 
         Rows can be fewer than messages: what a later message of the batch replaces, records without a value, and
         inputs that are no known event make none. ClickHouse has the rows when this returns; commit after it.
@@ -123,15 +124,23 @@ class ClickHouseSink:
         for a record of an output topic that can't be read, and :class:`InsertFailedError` when ClickHouse did not take
         the rows.
         """
-        if not messages:
-            return 0
+        whole: dict[str, tuple[Table, list[list[Any]], list[str]]] = {}
+        for topic, partition, messages in batches:
+            if not messages:
+                continue
+            origin = f"{topic}[{partition}] offsets {messages[0].offset()} to {messages[-1].offset()}"
+            for table, columns in blocks(topic, partition, messages):
+                _, collected, origins = whole.setdefault(table.name, (table, [[] for _ in columns], []))
+                for kept, more in zip(collected, columns, strict=True):
+                    kept.extend(more)
+                origins.append(origin)
         rows = 0
-        for table, columns in blocks(topic, partition, messages):
+        for table, collected, origins in whole.values():
             names, types = table.insert_columns
             try:
                 self._client.insert(
                     table.name,
-                    columns,
+                    collected,
                     column_names=names,
                     column_type_names=types,
                     database=self._database,
@@ -139,9 +148,8 @@ class ClickHouseSink:
                     settings=_SETTINGS,
                 )
             except (Error, OSError) as error:
-                offsets = (messages[0].offset(), messages[-1].offset())
-                raise InsertFailedError(table.name, topic, partition, offsets, _first_line(error)) from error
-            rows += len(columns[0])
+                raise InsertFailedError(table.name, origins, _first_line(error)) from error
+            rows += len(collected[0])
         return rows
 
 

@@ -2,9 +2,9 @@
 
 A contribution is ``(minute, dimensions, what, value)``: the minute (since 1970) at which it counts, the number of the
 combination of dimensions, what is counted and how much. ``what`` is the number of a count or of a duration's sum
-(``streams.measures``; a duration also counts in its bucket), or one of the bundles below, which stand for several counts
-at once, so that a ticket's contributions stay small. Rules:
-``docs/domain.md`` section 5 and ``docs/definitions.md``.
+(``streams.measures``; a duration also counts in its bucket), or one of the bundles below, which stand for several
+counts at once, so that a ticket's contributions stay small. Rules: ``docs/domain.md`` section 5 and
+``docs/definitions.md``.
 """
 
 from __future__ import annotations

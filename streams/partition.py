@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypedDict
 
 import numpy as np
 
@@ -33,6 +33,8 @@ _MINUTE_MS: Final = 60_000
 _HOUR_MINUTES: Final = 60
 MINUTES_KEPT: Final = 1_440
 """Panes of a minute are kept for a day."""
+CLOCK_KEY: Final = b""
+"""Key of the changelog record that holds the partition's watermark (8 bytes); no ticket's id is empty."""
 _LEFT: Final = b"\x00"
 """First byte of the changelog record of a ticket that has left; what follows is when, in milliseconds (8 bytes)."""
 
@@ -45,8 +47,11 @@ class Message(Protocol):
     def offset(self) -> int | None: ...  # noqa: D102
 
 
-Output: TypeAlias = dict[str, bytes | None]
-"""A record to publish: ``key`` and ``value``."""
+class Output(TypedDict):
+    """A record to publish."""
+
+    key: bytes
+    value: bytes | None
 
 
 class Refused(NamedTuple):
@@ -170,7 +175,7 @@ class Partition:
             letters[code] = letters.get(code, 0) + 1
 
     def advance(self, at_end: Iterable[str], wall: int, newest_anywhere: int = 0) -> None:
-        """Let time go on (see ``Watermark.advance``): windows move, and tickets that are due will be in the next cut."""
+        """Let time go on (see ``Watermark.advance``): old panes go, and what is due will be in the next cut."""
         now = self.watermark.advance(at_end, wall, newest_anywhere)
         if not now:
             return
@@ -183,9 +188,9 @@ class Partition:
             held.due = 0
 
     @property
-    def dirty(self) -> bool:
-        """Whether a cut would publish something."""
-        return bool(self._touched or self._refused)
+    def pending(self) -> int:
+        """How many tickets and refused records a cut would deal with."""
+        return len(self._touched) + len(self._refused)
 
     def cut(self) -> Published:
         """Derive what the touched tickets change, and take out everything that is to be published."""
@@ -219,6 +224,8 @@ class Partition:
         published = Published(refused=self._refused)
         self._refused = []
         cells = self._cells(now)
+        if told:
+            histories.append({"key": CLOCK_KEY, "value": now.to_bytes(8, "big")})
         for topic, records in ((HISTORIES, histories), (FACTS, told), (CELLS, cells)):
             if records:
                 published.records[topic] = records
@@ -284,7 +291,9 @@ class Partition:
     def restore(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Take in some records of the changelog, in their order."""
         for key, value in records:
-            if value is None:
+            if key == CLOCK_KEY and value is not None:
+                self.watermark.value = int.from_bytes(value, "big")
+            elif value is None:
                 self._resting.pop(key, None)
                 self._left.pop(key, None)
             elif value[:1] == _LEFT:

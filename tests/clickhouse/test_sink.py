@@ -205,7 +205,7 @@ def test_an_insert_that_fails_says_which_table_partition_and_offsets(database: t
     client.command("DROP TABLE ticket_facts")
     records = of_facts(of_ticket("a"), of_ticket("b"), first_offset=41)
     with pytest.raises(
-        InsertFailedError, match=rf"table ticket_facts, from {FACTS} partition 2, offsets 41 to 42: .*UNKNOWN_TABLE"
+        InsertFailedError, match=rf"table ticket_facts, from {FACTS}\[2\] offsets 41 to 42: .*UNKNOWN_TABLE"
     ):
         ClickHouseSink(client, name).insert(FACTS, 2, records)
 

@@ -1,0 +1,246 @@
+"""The shell around the partitions: feeds them from Kafka, lets their time go on, commits what they publish.
+
+It decides nothing: what an event means is decided in ``streams.partition`` and below, when a transaction is whole in
+``streams.commit``. All methods run on the event loop, so a batch, a cut and a picture never see half of each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from faust.types import TP
+
+from schemas.events import INPUT_TOPICS
+from schemas.outputs import DEAD_LETTERS, HISTORIES, LATE
+from streams.attributes import AttributeGraph, Dimensions
+from streams.clients import ClientSettings
+from streams.commit import Annotated, Cut, Output, TransactionalCommitter
+from streams.config import DomainConfig
+from streams.live import Health, LiveFigures
+from streams.partition import Partition, Refused
+from streams.picture import picture
+from streams.restore import read_to_end
+from streams.transport import App, Batch, Consumer
+from streams.watermark import Watermark
+
+_TICK_SECONDS: Final = 0.1
+"""How often time goes on. A timer is noticed after half of this on average."""
+_ENOUGH_TICKETS: Final = 50_000
+"""A cut is made early when so many tickets wait for it, so that none takes long."""
+_RESTORE_SECONDS: Final = 600.0
+
+
+@dataclass(frozen=True)
+class ProcessorConfig:
+    """What the processor is told."""
+
+    domain: DomainConfig
+    event_clock: bool = False
+    grace_ms: int = 250
+    max_future_ms: int = 86_400_000
+    commit_seconds: float = 1.0
+    dimension_limit: int = 50
+
+
+def wall_clock_ms() -> int:
+    """The wall clock in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class Processor:
+    """The partitions that this worker owns; the ``Checkpoint`` of its transport."""
+
+    def __init__(
+        self,
+        app: App,
+        committer: TransactionalCommitter,
+        client: ClientSettings,
+        config: ProcessorConfig,
+        clock_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self.config = config
+        self.commits = 0
+        self._app = app
+        self._committer = committer
+        self._client = client
+        self._clock_ms = clock_ms
+        self._dimensions = Dimensions(config.domain.dimensions)
+        self._graph = AttributeGraph(self._dimensions)
+        self._partitions: dict[int, Partition] = {}
+        self._applied: dict[tuple[str, int], int] = {}
+        self._uncommitted: dict[tuple[str, int], int] = {}
+        self._committing = asyncio.Lock()
+        self._committed_at = time.monotonic()
+        self._assigned = False
+        self._gone: list[Partition] = []
+
+    @property
+    def _consumer(self) -> Consumer:
+        return cast(Consumer, self._app.consumer)
+
+    # -- batches and time
+
+    def apply(self, batch: Batch) -> None:
+        """Apply one batch to its partition."""
+        topic, number = batch.tp
+        expected = self._applied.get((topic, number), self._consumer.start_offset(batch.tp))
+        if batch.start != expected:
+            raise RuntimeError(f"{topic}[{number}]: a batch starts at {batch.start}, but {expected} is the next offset")
+        latest_ms = None if self.config.event_clock else self._clock_ms() + self.config.max_future_ms
+        self._partitions[number].apply(topic, cast(Any, batch), latest_ms)
+        self._applied[topic, number] = self._uncommitted[topic, number] = batch.end
+
+    def advance(self) -> None:
+        """Let the time of all partitions go on."""
+        wall = self._clock_ms()
+        partitions = self._partitions.values()
+        newest = 0
+        if self.config.event_clock:
+            seen = (at for partition in partitions for at in partition.watermark.newest.values())
+            newest = max((at for at in seen if at is not None), default=0)
+        for partition in partitions:
+            partition.advance(self._at_end(partition.number), wall, newest)
+
+    def _at_end(self, number: int) -> list[str]:
+        return [topic for topic in INPUT_TOPICS if self._consumer.at_end(TP(topic, number))]
+
+    # -- commits
+
+    async def run(self) -> None:
+        """Let time go on and commit, until cancelled. An error of it has to end the worker."""
+        cut_at = time.monotonic()
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            if not self._partitions:
+                continue
+            self.advance()
+            waiting = sum(partition.pending for partition in self._partitions.values())
+            if waiting >= _ENOUGH_TICKETS or time.monotonic() - cut_at >= self.config.commit_seconds:
+                cut_at = time.monotonic()
+                await self.commit()
+
+    async def commit(self, deadline_seconds: float = 30.0) -> None:
+        """Cut and commit what was applied, after the commit that may be under way."""
+        async with self._committing:
+            cut, metadata = self._cut(), self._consumer.group_metadata()
+            if cut:
+                await self._committer.commit(cut, metadata, deadline_seconds)
+                self.commits += 1
+            self._committed_at = time.monotonic()
+
+    def _cut(self) -> Cut:
+        records: list[tuple[str, int, list[Output]]] = []
+        annotated: list[Annotated] = []
+        for partition in self._partitions.values():
+            if partition.pending:
+                published = partition.cut()
+                records += [
+                    (topic, partition.number, cast(list[Output], outputs))
+                    for topic, outputs in published.records.items()
+                ]
+                annotated += [_annotated(partition.number, refused) for refused in published.refused]
+        offsets, self._uncommitted = self._uncommitted, {}
+        return Cut(offsets, records, annotated)
+
+    # -- partitions come and go (``streams.commit.Checkpoint``)
+
+    async def assigned(self, partitions: set[TP]) -> None:
+        """Restore the state of the partitions from the changelog."""
+        restored: dict[int, Partition] = {}
+        for number in sorted({tp.partition for tp in partitions}):
+            watermark = Watermark(INPUT_TOPICS, self.config.grace_ms, self.config.event_clock)
+            partition = Partition(number, self.config.domain, self._dimensions, self._graph, watermark)
+            await read_to_end(self._client, HISTORIES, number, partition.restore, deadline_seconds=_RESTORE_SECONDS)
+            await asyncio.to_thread(partition.restored)
+            restored[number] = partition
+        self._partitions = restored
+        self._assigned = True
+
+    async def revoked(self, partitions: set[TP], deadline_seconds: float) -> None:
+        """Commit what was applied, and let go."""
+        await self.commit(deadline_seconds)
+        self._drop()
+
+    async def lost(self, partitions: set[TP]) -> None:
+        """Let go."""
+        self._drop()
+
+    def _drop(self) -> None:
+        self._gone += self._partitions.values()
+        self._partitions = {}
+        self._applied = {}
+        self._uncommitted = {}
+        self._assigned = False
+
+    # -- what others look at
+
+    def live(self) -> LiveFigures:
+        """The figures of the partitions that are owned."""
+        partitions = list(self._partitions.values())
+        now = max((partition.watermark.value for partition in partitions), default=0)
+        if not self.config.event_clock:
+            now = self._clock_ms()
+        return picture(partitions, self._dimensions, now, self.config.dimension_limit)
+
+    def not_ready(self) -> Sequence[str]:
+        """Why this worker is not ready; nothing when it is."""
+        return [] if self._assigned else ["no partitions are assigned and restored yet"]
+
+    def input_lag(self) -> int:
+        """Records of the inputs that are not applied yet."""
+        consumer = self._consumer
+        lag = 0
+        for number in self._partitions:
+            for topic in INPUT_TOPICS:
+                tp = TP(topic, number)
+                if not consumer.at_end(tp):
+                    applied = self._applied.get((topic, number), consumer.start_offset(tp))
+                    lag += max(1, consumer.highwater(tp) - applied)
+        return lag
+
+    def health(self, sink_lag: int = 0) -> Health:
+        """Counters since the worker began, and lags now."""
+        owned = list(self._partitions.values())
+        counters = [partition.counters for partition in (*self._gone, *owned)]
+        events: Counter[str] = Counter(dict.fromkeys(INPUT_TOPICS, 0))
+        letters: Counter[str] = Counter()
+        for one in counters:
+            events.update(one.events)
+            letters.update(one.dead_letters)
+        newest = max((partition.watermark.value for partition in owned), default=0)
+        now = newest if self.config.event_clock else self._clock_ms()
+        waiting = bool(self._uncommitted) or any(partition.pending for partition in owned)
+        return Health(
+            events=dict(events),
+            duplicates=sum(one.duplicates for one in counters),
+            dead_letters=dict(letters),
+            late=sum(one.late for one in counters),
+            skipped_types=sum(one.skipped_types for one in counters),
+            tracked_tickets=sum(len(partition) for partition in owned),
+            partitions=tuple(sorted(self._partitions)),
+            watermark_lag_seconds={p.number: (now - p.watermark.value) / 1000 for p in owned if p.watermark.value},
+            commit_age_seconds=time.monotonic() - self._committed_at if waiting else 0.0,
+            commits=self.commits,
+            input_lag=self.input_lag(),
+            sink_lag=sink_lag,
+        )
+
+
+def _annotated(number: int, refused: Refused) -> Annotated:
+    record = cast(Any, refused.record)
+    headers = {
+        "reason": f"{refused.code}: {refused.reason}",
+        "origin_topic": refused.topic,
+        "origin_partition": str(number),
+        "origin_offset": str(record.offset()),
+        "origin_timestamp_ms": str(record.timestamp()[1]),
+    }
+    topic = LATE if refused.code == "late" else DEAD_LETTERS
+    return Annotated(
+        topic, number, record.key(), record.value(), [(name, text.encode()) for name, text in headers.items()]
+    )
