@@ -98,13 +98,13 @@ class Processor:
     def advance(self) -> None:
         """Let the time of all partitions go on."""
         wall = self._clock_ms()
-        partitions = self._partitions.values()
-        newest = 0
-        if self.config.event_clock:
-            seen = (at for partition in partitions for at in partition.watermark.newest.values())
-            newest = max((at for at in seen if at is not None), default=0)
-        for partition in partitions:
+        newest = self._newest() if self.config.event_clock else 0
+        for partition in self._partitions.values():
             partition.advance(self._at_end(partition.number), wall, newest)
+
+    def _newest(self) -> int:
+        partitions = self._partitions.values()
+        return max((partition.watermark.newest_at for partition in partitions), default=0)
 
     def _at_end(self, number: int) -> list[str]:
         return [topic for topic in INPUT_TOPICS if self._consumer.at_end(TP(topic, number))]
@@ -182,9 +182,7 @@ class Processor:
     def live(self) -> LiveFigures:
         """The figures of the partitions that are owned."""
         partitions = list(self._partitions.values())
-        now = max((partition.watermark.value for partition in partitions), default=0)
-        if not self.config.event_clock:
-            now = self._clock_ms()
+        now = self._newest() if self.config.event_clock else self._clock_ms()
         return picture(partitions, self._dimensions, now, self.config.dimension_limit)
 
     def not_ready(self) -> Sequence[str]:
@@ -212,8 +210,7 @@ class Processor:
         for one in counters:
             events.update(one.events)
             letters.update(one.dead_letters)
-        newest = max((partition.watermark.value for partition in owned), default=0)
-        now = newest if self.config.event_clock else self._clock_ms()
+        now = self._newest() if self.config.event_clock else self._clock_ms()
         waiting = bool(self._uncommitted) or any(partition.pending for partition in owned)
         return Health(
             events=dict(events),

@@ -27,6 +27,11 @@ class Watermark:
         if newest is None or at > newest:
             self.newest[topic] = at
 
+    @property
+    def newest_at(self) -> int:
+        """The newest ``at`` seen in any input; the watermark itself where that is later, 0 where nothing is known."""
+        return max([self.value, *(at for at in self.newest.values() if at is not None)])
+
     def advance(self, at_end: Iterable[str], wall: int, newest_anywhere: int = 0) -> int:
         """The watermark, given the inputs that are read to their end and the wall clock.
 
@@ -39,8 +44,7 @@ class Watermark:
             return self.value
         known = [newest for newest in reading if newest is not None]
         if self._event_clock:
-            seen = [newest for newest in self.newest.values() if newest is not None]
-            found = min(known) if known else max([newest_anywhere, *seen])
+            found = min(known) if known else max(newest_anywhere, self.newest_at)
         else:
             found = min([wall - self._grace_ms, *known])
         self.value = max(self.value, found)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from deskpulse.cli import clickhouse, config, doctor, generate, publish, simulate, topics, worker
+from deskpulse.cli import clickhouse, config, doctor, generate, publish, replay, simulate, topics, worker
 from deskpulse.cli.common import explained, tell
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command("migrate", rich_help_panel=SET_UP, epilog=clickhouse.MIGRATE_EXAMPLE
 app.command("doctor", rich_help_panel=SET_UP, epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command("config", rich_help_panel=SET_UP, epilog=config.EXAMPLE)(config.config)
 app.command("publish", rich_help_panel=TRAFFIC, epilog=publish.EXAMPLE)(publish.publish)
+app.command("replay", rich_help_panel=TRAFFIC, epilog=replay.EXAMPLE)(replay.replay)
 app.command("simulate", rich_help_panel=TRAFFIC, epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("sql", rich_help_panel=LOOK, epilog=clickhouse.SQL_EXAMPLE)(clickhouse.sql)
 app.command("generate", rich_help_panel=PROJECT, epilog=generate.EXAMPLE)(generate.generate)
