@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from typing import Any, Final
 import faust
 from mode import Service
 
+from deskpulse import worker_log
 from deskpulse.durations import duration_ms
 from deskpulse.settings import Settings
 from deskpulse.web import register
@@ -30,8 +32,10 @@ from streams.topics import check_topics, default_specs, ensure_topics
 from streams.transport import App, fail
 
 SINK_TOPICS: Final = (FACTS, CELLS, SLA_EVENTS, *INPUT_TOPICS)
+_LOG: Final = logging.getLogger(__name__)
 _YOUNG_OBJECTS: Final = 50_000
 """State is bytes, which the cyclic collector does not look at; what it does look at rarely is a cycle."""
+_LOOK_SECONDS: Final = 0.2
 
 
 class _Committing(Service):
@@ -169,16 +173,36 @@ def run(settings: Settings, log_level: str = "INFO", data: Path | None = None) -
 
     Topics that are missing are made; topics that are not as they must be raise ``streams.topics.TopicError``.
     """
+    worker_log.set_up(log_level)
+    _LOG.info("starting as %s: %s", settings.worker.id, " and ".join(settings.worker.roles))
+    _LOG.info("Kafka at %s, group %s; %s", settings.kafka.bootstrap, settings.kafka.group, settings.clickhouse.target())
     specs = default_specs(settings.kafka.partitions, settings.kafka.replication)
     ensure_topics(settings.kafka.client(), specs)
     for problem in check_topics(settings.kafka.client(), specs):
-        print(problem)
+        _LOG.warning("%s", problem)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     apps = Apps(settings)
+    apps.apps[0].task(_tell_when_ready(apps, f"http://{settings.worker.web_host}:{settings.worker.web_port}/"))
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, 50, 1_000)
-    faust.Worker(
-        *apps.apps, *apps.services, loop=loop, loglevel=log_level, redirect_stdouts=False
-    ).execute_from_commandline()
+    # Quiet: its spinner and its smileys are for a terminal, and this is a log.
+    worker = faust.Worker(
+        *apps.apps, *apps.services, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False
+    )
+    worker.spinner = None
+    try:
+        worker.execute_from_commandline()
+    finally:
+        _LOG.info("ended")
+
+
+def _tell_when_ready(apps: Apps, url: str) -> Callable[[], Awaitable[None]]:
+    async def tell() -> None:
+        # Asked again and again, as the page and /readyz ask it: no single event says that all roles are ready.
+        while apps.not_ready():  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_SECONDS)
+        _LOG.info("ready: %s", url)
+
+    return tell

@@ -7,9 +7,10 @@ It decides nothing: what an event means is decided in ``streams.partition`` and 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -28,6 +29,7 @@ from streams.restore import read_to_end
 from streams.transport import App, Batch, Consumer
 from streams.watermark import Watermark
 
+_LOG: Final = logging.getLogger(__name__)
 _TICK_SECONDS: Final = 0.1
 """How often time goes on. A timer is noticed after half of this on average."""
 _ENOUGH_TICKETS: Final = 50_000
@@ -81,7 +83,7 @@ class Processor:
 
     @property
     def _consumer(self) -> Consumer:
-        return cast(Consumer, self._app.consumer)
+        return self._app.consumer
 
     # -- batches and time
 
@@ -151,6 +153,7 @@ class Processor:
 
     async def assigned(self, partitions: set[TP]) -> None:
         """Restore the state of the partitions from the changelog."""
+        began = time.monotonic()
         restored: dict[int, Partition] = {}
         for number in sorted({tp.partition for tp in partitions}):
             watermark = Watermark(INPUT_TOPICS, self.config.grace_ms, self.config.event_clock)
@@ -160,14 +163,18 @@ class Processor:
             restored[number] = partition
         self._partitions = restored
         self._assigned = True
+        tickets, seconds = sum(map(len, restored.values())), time.monotonic() - began
+        _LOG.info("assigned partitions %s; restored %d tickets in %.1f s", _listed(restored), tickets, seconds)
 
     async def revoked(self, partitions: set[TP], deadline_seconds: float) -> None:
         """Commit what was applied, and let go."""
         await self.commit(deadline_seconds)
+        _LOG.info("gave back partitions %s", _listed(self._partitions))
         self._drop()
 
     async def lost(self, partitions: set[TP]) -> None:
         """Let go."""
+        _LOG.warning("lost partitions %s: the group thought that this worker was gone", _listed(self._partitions))
         self._drop()
 
     def _drop(self) -> None:
@@ -226,6 +233,10 @@ class Processor:
             input_lag=self.input_lag(),
             sink_lag=sink_lag,
         )
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(numbers))) or "none"
 
 
 def _annotated(number: int, refused: Refused) -> Annotated:
