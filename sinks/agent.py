@@ -42,7 +42,7 @@ class SinkAgent:
 
     @property
     def _consumer(self) -> Consumer:
-        return cast(Consumer, self._app.consumer)
+        return self._app.consumer
 
     async def take(self, batch: Batch) -> None:
         """Take a batch to be inserted; returns when there is room for another."""

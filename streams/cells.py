@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streams import buckets
 from streams.contributions import BUNDLES, OPEN, PACKED_DTYPE
-from streams.measures import BUCKET_BASE, SUM_BASE
+from streams.measures import BUCKET_BASE, NAME_OF, SUM_BASE
 
 Int64s: TypeAlias = NDArray[np.int64]
 
@@ -109,8 +109,8 @@ class Panes:
             self.oldest = oldest
             self._entries.drop_before(oldest << _CELL_SHIFT)
 
-    def take_dirty(self) -> Iterator[tuple[int, int, dict[int, int]]]:
-        """The cells that changed since the last call, whole: start in minutes, dimensions, measures."""
+    def take_dirty(self) -> Iterator[tuple[int, int, dict[str, int]]]:
+        """The cells that changed since the last call, whole: start in minutes, dimensions, measures by name."""
         cells = self._dirty[self._dirty >= self.oldest << DIMENSION_BITS]
         self._dirty = np.empty(0, np.int64)
         keys, amounts = self._entries.keys, self._entries.amounts
@@ -118,7 +118,7 @@ class Panes:
         lengths = np.searchsorted(keys, (cells + 1) << MEASURE_BITS) - starts
         ends = np.cumsum(lengths)
         places = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
-        measures = (keys[places] & _MEASURE_MASK).tolist()
+        measures = list(map(NAME_OF.__getitem__, (keys[places] & _MEASURE_MASK).tolist()))
         values = amounts[places].tolist()
         start = 0
         for cell, end in zip(cells.tolist(), ends.tolist(), strict=True):

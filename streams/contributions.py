@@ -70,22 +70,19 @@ _ALMOST: Final = 1e-9
 
 
 def contributions(facts: Facts) -> list[Contribution]:
-    """What a ticket with these facts contributes now."""
+    """What a ticket with these facts contributes now.
+
+    In about the order in which it happens: then most of what was contributed before stands at the beginning again, and
+    :func:`change` leaves little.
+    """
     told: list[Contribution] = []
     created = facts.created
     if facts.deleted or created is None:
         return told
     begun, here = created
-    if facts.merged_into is None:
+    merged = facts.merged_into is not None
+    if not merged:
         told.append((begun // _MINUTE_MS, here, CREATED, 1))
-        if facts.open and facts.attributes is not None:
-            told.append((0, facts.attributes.dimensions, OPEN + facts.status, begun))
-        for at, dimensions in facts.solves:
-            told.append((at // _MINUTE_MS, dimensions, SOLVES, 1))
-        for at, dimensions in facts.reopens:
-            told.append((at // _MINUTE_MS, dimensions, REOPENS, 1))
-        if facts.first_solve is not None and facts.last_solve is not None:
-            _of_solves(told, facts, begun, facts.first_solve, facts.last_solve)
     if facts.first_touch is not None:
         at, dimensions = facts.first_touch
         told.append((at // _MINUTE_MS, dimensions, FIRST_TOUCH, at - begun))
@@ -94,9 +91,18 @@ def contributions(facts: Facts) -> list[Contribution]:
         told.append((at // _MINUTE_MS, dimensions, FIRST_REPLY, facts.first_reply_ms))
     for at, dimensions in facts.agent_replies:
         told.append((at // _MINUTE_MS, dimensions, AGENT_REPLIES, 1))
+    if not merged:
+        for at, dimensions in facts.solves:
+            told.append((at // _MINUTE_MS, dimensions, SOLVES, 1))
+        if facts.first_solve is not None and facts.last_solve is not None:
+            _of_solves(told, facts, begun, facts.first_solve, facts.last_solve)
+        for at, dimensions in facts.reopens:
+            told.append((at // _MINUTE_MS, dimensions, REOPENS, 1))
     for (at, dimensions), kind in facts.surveys_sent.values():
         told.append((at // _MINUTE_MS, dimensions, SENT[kind], 1))
-    told += [_of_answer(answer) for answer in facts.answers.values()]
+    told.extend([_of_answer(answer) for answer in facts.answers.values()])
+    if facts.open and facts.attributes is not None:
+        told.append((0, facts.attributes.dimensions, OPEN + facts.status, begun))
     return told
 
 
@@ -125,17 +131,17 @@ def _of_solves(told: list[Contribution], facts: Facts, created: int, first: Mome
 
 
 def _of_answer(answer: Answer) -> Contribution:
-    share = (answer.score - answer.low) / (answer.high - answer.low)
-    minute = answer.at // _MINUTE_MS
-    what = ANSWERS[answer.kind].what
-    if answer.kind == 0:
+    at, dimensions, kind, score, low, high = answer
+    share = (score - low) / (high - low)
+    what = ANSWERS[kind].what
+    if kind == 0:
         satisfied = share >= 0.75 - _ALMOST
-        return minute, answer.dimensions, what, round(1000 * (1 + 4 * share)) << 2 | (3 if satisfied else 1)
-    if answer.kind == 1:
+        return at // _MINUTE_MS, dimensions, what, round(1000 * (1 + 4 * share)) << 2 | (3 if satisfied else 1)
+    if kind == 1:
         rank = int(share >= 0.7 - _ALMOST) + int(share >= 0.9 - _ALMOST)
-        return minute, answer.dimensions, what, 1 | 2 << rank
+        return at // _MINUTE_MS, dimensions, what, 1 | 2 << rank
     easy = share >= 2 / 3 - _ALMOST
-    return minute, answer.dimensions, what, round(1000 * (1 + 6 * share)) << 2 | (3 if easy else 1)
+    return at // _MINUTE_MS, dimensions, what, round(1000 * (1 + 6 * share)) << 2 | (3 if easy else 1)
 
 
 def pack(told: list[Contribution]) -> bytes:
@@ -144,3 +150,14 @@ def pack(told: list[Contribution]) -> bytes:
     number = len(told)
     packer = _PACKERS[number] if number < len(_PACKERS) else Struct("<" + "IIHq" * number)
     return packer.pack(*flat)
+
+
+def change(before: bytes, after: bytes) -> tuple[bytes, bytes]:
+    """What is withdrawn and what is added between two packed lists: both without their common beginning."""
+    if after.startswith(before):
+        return b"", after[len(before) :]
+    size = PACKED_DTYPE.itemsize
+    same = 0
+    while before[same : same + size] == after[same : same + size]:
+        same += size
+    return before[same:], after[same:]

@@ -7,7 +7,7 @@ in force; what follows from them is derived after the pass. Times are millisecon
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from streams.attributes import AttributeGraph, Attributes
 from streams.config import DAY_MS, DomainConfig
@@ -35,23 +35,11 @@ NO_STATUS: Final = -1
 """The status of a ticket that was merged before it began."""
 
 
-class Moment(NamedTuple):
-    """Something that is counted: when, and under which combination of dimensions."""
+Moment: TypeAlias = tuple[int, int]
+"""Something that is counted: when, and under which combination of dimensions."""
 
-    at: int
-    dimensions: int
-
-
-class Answer(NamedTuple):
-    """The answer of one survey that counts."""
-
-    at: int
-    dimensions: int
-    kind: int
-    """Code, see ``history.SURVEY_KINDS``."""
-    score: float
-    low: float
-    high: float
+Answer: TypeAlias = tuple[int, int, int, float, float, float]
+"""The answer of one survey that counts: when, dimensions, kind (``history.SURVEY_KINDS``), score, lowest, highest."""
 
 
 class Facts:
@@ -193,7 +181,7 @@ def _described_later(found: Facts, rows: list[Row], attributes: Attributes, name
 
 def _set_creation(found: Facts, row: Row, attributes: Attributes, names: list[str]) -> None:
     at, _, status, customer, _ = row
-    found.created = Moment(at, attributes.dimensions)
+    found.created = (at, attributes.dimensions)
     found.customer = names[customer - 1]
     found.attributes = attributes
     found.status = status
@@ -215,7 +203,7 @@ def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str
     touches = followups = early_reopens = 0
     end = found.as_of
     if status >= SOLVED:
-        solves.append(Moment(created, dimensions))
+        solves.append((created, dimensions))
         solve_dimensions = dimensions
         fcr_until = created + config.fcr_days * DAY_MS
 
@@ -224,7 +212,7 @@ def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str
             if code & INTERNAL:
                 continue
             if code == AGENT:
-                moment = Moment(at, dimensions)
+                moment = (at, dimensions)
                 replies.append(moment)
                 if found.first_touch is None:
                     found.first_touch = moment
@@ -239,7 +227,7 @@ def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str
                 if at > created and (not fcr_until or at <= fcr_until):
                     followups += 1
             elif code == BOT and found.first_touch is None:
-                found.first_touch = Moment(at, dimensions)
+                found.first_touch = (at, dimensions)
         elif kind == UPDATED:
             if c:
                 attributes = attributes.after(names[c - 1])
@@ -253,13 +241,13 @@ def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str
                 before, status = status, code - 1
                 if status >= SOLVED:
                     if before < SOLVED:
-                        solves.append(Moment(at, dimensions))
+                        solves.append((at, dimensions))
                         solve_dimensions = dimensions
                         found.solved_status_ms = status_ms.copy()
                         if not fcr_until:
                             fcr_until = at + config.fcr_days * DAY_MS
                 elif before >= SOLVED:
-                    reopens.append(Moment(at, dimensions))
+                    reopens.append((at, dimensions))
                     if at <= fcr_until:
                         early_reopens += 1
                     if found.first_reply is None and reply_start is not None:
@@ -267,11 +255,11 @@ def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str
         elif kind == SURVEY_ANSWERED:
             score, low, high = score_of(names[b - 1])
             under = dimensions if solve_dimensions is None else solve_dimensions
-            found.answers[c] = Answer(at, under, code, score, low, high)
+            found.answers[c] = (at, under, code, score, low, high)
         elif kind == SURVEY_SENT:
             if c not in found.surveys_sent:
                 under = dimensions if solve_dimensions is None else solve_dimensions
-                found.surveys_sent[c] = (Moment(at, under), code)
+                found.surveys_sent[c] = ((at, under), code)
         elif kind == MERGED:
             found.merged_into = names[c - 1]
             end = at

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol, TypedDict
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
 from schemas.bad_records import BadRecordError, UnknownTypeError
-from schemas.events import INPUT_TOPICS, at_ms, decode
+from schemas.events import INPUT_TOPICS, decode_at
 from schemas.outputs import CELLS, FACTS, HISTORIES
 from streams import history, ticket
 from streams.attributes import AttributeGraph, Dimensions
 from streams.backlog import Backlog
 from streams.cells import RESOLUTIONS, Panes, backlog_changes, expand
 from streams.config import DomainConfig
-from streams.contributions import contributions, pack
+from streams.contributions import change, contributions, pack
 from streams.facts import Facts, facts
 from streams.history import HistoryFullError
-from streams.published import cell_record, encode, ticket_facts
+from streams.published import CellRecords, Output, encode, ticket_facts
 from streams.ticket import Ticket
 from streams.timers import Timers
 from streams.watermark import Watermark
@@ -45,13 +45,6 @@ class Message(Protocol):
     def value(self) -> bytes | None: ...  # noqa: D102
     def key(self) -> bytes | None: ...  # noqa: D102
     def offset(self) -> int | None: ...  # noqa: D102
-
-
-class Output(TypedDict):
-    """A record to publish."""
-
-    key: bytes
-    value: bytes | None
 
 
 class Refused(NamedTuple):
@@ -98,7 +91,7 @@ class Partition:
         self.config = config
         self.watermark = watermark
         self.counters = Counters()
-        self._dimensions = dimensions
+        self._cell_records = CellRecords(dimensions)
         self._graph = graph
         hours = None if config.horizon_ms is None else -(-config.horizon_ms // (60 * _MINUTE_MS)) + 1
         self.panes = {"minute": Panes(RESOLUTIONS["minute"], MINUTES_KEPT), "hour": Panes(RESOLUTIONS["hour"], hours)}
@@ -124,7 +117,7 @@ class Partition:
         newest = 0
         for record in records:
             try:
-                event = decode(record.value())
+                event, at = decode_at(record.value())
             except BadRecordError as error:
                 self._refuse(topic, record, "bad_record", str(error))
                 continue
@@ -133,9 +126,8 @@ class Partition:
                 continue
             key = record.key()
             if key != event.ticket_id.encode():
-                self._refuse(topic, record, "key_mismatch", f"the key is not the record's `ticket_id` ({key!r})")
+                self._refuse(topic, record, "key_mismatch", "the key is not the record's `ticket_id`")
                 continue
-            at = at_ms(event.at)
             if latest_ms is not None and at > latest_ms:
                 self._refuse(topic, record, "future", f"`at` is {(at - latest_ms) // 1000} s too far ahead")
                 continue
@@ -207,8 +199,9 @@ class Partition:
                 continue
             after = pack(contributions(found))
             if after != held.told:
-                withdrawn.append(held.told)
-                added.append(after)
+                gone, come = change(held.told, after)
+                withdrawn.append(gone)
+                added.append(come)
             encoded = held.history.encode()
             due = self._due(found)
             self._resting[key] = ticket.rest(due, after, encoded)
@@ -235,8 +228,7 @@ class Partition:
         cells: list[Output] = []
         for resolution, panes in self.panes.items():
             for minute, number, measures in panes.take_dirty():
-                key, value = cell_record(resolution, minute * _MINUTE_MS, now, number, measures, self._dimensions)
-                cells.append({"key": key, "value": value})
+                cells.append(self._cell_records.record(resolution, minute * _MINUTE_MS, now, number, measures))
         return cells
 
     def _count(self, added: bytes, withdrawn: bytes) -> None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias, TypedDict
 
 import msgspec
 
-from schemas.outputs import ATTRIBUTES, Cell, SurveyAnswer, TicketFacts
+from schemas.outputs import SurveyAnswer, TicketFacts
 from streams.attributes import Dimensions
 from streams.facts import NO_STATUS, Facts
 from streams.history import STATUSES, SURVEY_KINDS
-from streams.measures import NAME_OF
 
-_PLACE: Final = {name: ATTRIBUTES.index(name) for name in ATTRIBUTES}
 encode: Final = msgspec.json.Encoder().encode
+
+Cells: TypeAlias = dict[str, int]
+"""A cell's measures by name, as ``schemas.outputs.Cell`` has them."""
+
+
+class Output(TypedDict):
+    """A record to publish."""
+
+    key: bytes
+    value: bytes | None
 
 
 def ticket_facts(ticket_id: str, facts: Facts, names: list[str], events: int) -> TicketFacts:
@@ -72,27 +80,37 @@ def ticket_facts(ticket_id: str, facts: Facts, names: list[str], events: int) ->
         record.answers = [
             SurveyAnswer(
                 survey_id=names[survey - 1],
-                kind=SURVEY_KINDS[answer.kind],
-                score=answer.score,
-                scale_min=answer.low,
-                scale_max=answer.high,
-                answered_at_ms=answer.at,
+                kind=SURVEY_KINDS[kind],
+                score=score,
+                scale_min=low,
+                scale_max=high,
+                answered_at_ms=at,
             )
-            for survey, answer in facts.answers.items()
+            for survey, (at, _, kind, score, low, high) in facts.answers.items()
         ]
     return record
 
 
-def cell_record(
-    resolution: str, pane_at_ms: int, as_of_ms: int, number: int, measures: dict[int, int], dimensions: Dimensions
-) -> tuple[bytes, bytes]:
-    """Key and value of one cell, whole."""
-    named = dimensions.named(number)
-    cell = Cell(
-        resolution=resolution,
-        pane_at_ms=pane_at_ms,
-        as_of_ms=as_of_ms,
-        dimensions=named,
-        measures={NAME_OF[measure]: amount for measure, amount in measures.items() if amount},
-    )
-    return encode((resolution, pane_at_ms, *dimensions.values[number])), encode(cell)
+class CellRecords:
+    """Makes the records of cells; what all cells of one combination of dimensions share is encoded once."""
+
+    def __init__(self, dimensions: Dimensions) -> None:
+        self._dimensions = dimensions
+        self._shared: dict[int, tuple[bytes, msgspec.Raw]] = {}
+
+    def record(self, resolution: str, pane_at_ms: int, as_of_ms: int, number: int, cell: Cells) -> Output:
+        """The record of one cell, whole; ``cell`` holds measures and amounts that are not zero."""
+        shared = self._shared.get(number)
+        if shared is None:
+            values = encode(self._dimensions.values[number])
+            shared = self._shared[number] = values, msgspec.Raw(encode(self._dimensions.named(number)))
+        value = encode(
+            {
+                "resolution": resolution,
+                "pane_at_ms": pane_at_ms,
+                "as_of_ms": as_of_ms,
+                "dimensions": shared[1],
+                "measures": cell,
+            }
+        )
+        return {"key": b"%s|%d|%s" % (resolution.encode(), pane_at_ms, shared[0]), "value": value}
