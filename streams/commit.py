@@ -164,6 +164,11 @@ class TransactionalCommitter:
         if cut:
             await self._in_thread(self._commit, cut, group_metadata, Deadline(deadline_seconds))
 
+    def refuse(self, reason: BaseException) -> None:
+        """Commit nothing any more, but for a cut that is being committed already. From any thread."""
+        if self._failure is None:
+            self._failure = CommitError(f"the worker has failed: {reason!r}")
+
     async def close(self) -> None:
         """Wait for a commit that runs, and close the producer. Safe to call twice."""
         if not self._closed:
@@ -182,7 +187,7 @@ class TransactionalCommitter:
 
     def _commit(self, cut: Cut, group_metadata: object, deadline: Deadline) -> None:
         if self._failure is not None:
-            raise CommitError(f"nothing is committed after a failure: {self._failure}") from self._failure
+            raise CommitError(f"nothing is committed any more: {self._failure}") from self._failure
         producer = self._producer
         try:
             # 1. Begin.

@@ -4,6 +4,7 @@ Registered as the scheme ``deskpulse``: ``broker="deskpulse://host:9092;host:909
 
     app = App("deskpulse", brokers="127.0.0.1:9092", client={"security.protocol": "SSL"})
     app.checkpoint = state  # a streams.commit.Checkpoint
+    app.committer = committer  # a streams.commit.TransactionalCommitter
 
     @app.agent(app.batches("support.tickets", "support.messages"))
     async def read(stream):

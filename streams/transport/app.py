@@ -12,7 +12,7 @@ import faust
 from faust.types import AgentT, TopicT
 
 from streams.clients import LOG, ClientSettings
-from streams.commit import Checkpoint
+from streams.commit import Checkpoint, TransactionalCommitter
 from streams.transport.batch import BatchSchema
 from streams.transport.consumer import Consumer
 
@@ -38,6 +38,8 @@ class App(faust.App):
 
     checkpoint: Checkpoint | None = None
     """Told of partitions that come and go; set it before the worker starts. Without one, nothing is committed."""
+    committer: TransactionalCommitter | None = None
+    """Refuses every commit once the worker has failed: an agent's error may have left half a batch in the state."""
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class App(faust.App):
         }
         super().__init__(id, **{**settings, **options})
 
-    @property
+    @property  # type: ignore[override]
     def consumer(self) -> Consumer:
         """The consumer of this transport."""
         return cast(Consumer, super().consumer)
@@ -91,6 +93,8 @@ class App(faust.App):
             if self.failure is not None:
                 return
             self.failure = error
+        if self.committer is not None:
+            self.committer.refuse(error)
         LOG.critical("the worker ends: %r", error, exc_info=error)
         threading.Thread(target=self._end_late, name="end", daemon=True).start()
         try:

@@ -167,8 +167,11 @@ class Consumer(faust_consumer.Consumer):
         """Yield batches, each as one message, until they are of the past."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
+        batches = await self._reader.take(timeout)
+        # The reader forgets what it has ready when partitions are revoked: this is of the generation of now, though
+        # perhaps not of the one that the wait began in.
         generation = self.app.consumer_generation_id
-        for batch in await self._reader.take(timeout):
+        for batch in batches:
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 return
             self.app.monitor.track_tp_end_offset(batch.tp, self.highwater(batch.tp))

@@ -43,6 +43,16 @@ class Positions:
         self._ends.update(offsets)
         self._exhausted.difference_update(offsets)
 
+    def hear(self, tp: TP, highwater: int) -> None:
+        """The broker has told how far ``tp`` goes.
+
+        While records keep coming in, librdkafka sees no end of the partition, although all of them are read.
+        """
+        end = self._ends[tp]
+        self.highwaters[tp] = max(end, highwater)
+        if highwater == end:
+            self._exhausted.add(tp)
+
     def batches(self, messages: Sequence[Message]) -> list[Batch]:
         """The records of ``messages`` by partition; their ends and errors are noted. Raises :class:`ReadError`."""
         if any(map(Message.error, messages)):

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
 
 import confluent_kafka
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from faust.types import TP
 
 from streams.clients import LOG, ClientSettings, client_config
@@ -23,6 +23,8 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "queued.min.messages": 50_000,
     "fetch.message.max.bytes": 1_048_576,
     "fetch.wait.max.ms": 100,
+    # A full queue is the rule while there is a backlog; by default the next fetch would then wait for a second.
+    "fetch.queue.backoff.ms": 20,
     # After an end of a partition, ask again soon.
     "fetch.error.backoff.ms": 50,
     "session.timeout.ms": 30_000,
@@ -241,8 +243,8 @@ class Reader:
             return []
         batches = self.positions.batches(messages)
         for batch in batches:
-            low_high = self._consumer.get_watermark_offsets(TopicPartition(*batch.tp), cached=True)
-            self.positions.highwaters[batch.tp] = max(batch.end, low_high[1])
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(*batch.tp), cached=True)
+            self.positions.hear(batch.tp, high)
         return batches
 
     def _on_error(self, error: KafkaError) -> None:
@@ -258,9 +260,10 @@ class Reader:
         for offset in offsets:
             if offset.error is not None:
                 raise KafkaException(offset.error)
-            starts[TP(offset.topic, offset.partition)] = max(0, offset.offset)
-            if offset.offset < 0:
-                offset.offset = OFFSET_BEGINNING
+            # Without one, the earliest record: by number, since librdkafka takes half a second for OFFSET_BEGINNING,
+            # and resets to the earliest record where the log begins later.
+            offset.offset = max(0, offset.offset)
+            starts[TP(offset.topic, offset.partition)] = offset.offset
         consumer.assign(offsets)
         if offsets:
             consumer.pause(offsets)

@@ -5,6 +5,7 @@ Its state is one counter per partition, kept in a changelog. ``python -m tests.t
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class Copies:
             if value == self.setup.fail_on.encode():
                 raise ValueError(f"told to fail on {value!r}")
             number += 1
-            outputs.append({"key": b"%d" % number, "value": b"x" * self.setup.enlarge_to + value})
+            outputs.append({"key": b"%d" % number, "value": os.urandom(self.setup.enlarge_to) + value})
         self.counters[partition] = number
         self.offsets[batch.tp] = batch.end
 
@@ -139,6 +140,7 @@ def worker(setup: Setup) -> faust.Worker:
     copies = Copies(setup)
     app = copies.app
     app.checkpoint = copies
+    app.committer = copies.committer
 
     @app.agent(app.batches(*setup.inputs))
     async def copy(stream: Any) -> None:
