@@ -12,10 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from deskpulse.durations import Duration, MaybeDuration, duration_ms
 from deskpulse.settings_bands import Bands
+from deskpulse.settings_sla import Calendars, PolicyTables, Sla
 from deskpulse.settings_types import (
     Dimension,
     FcrPart,
@@ -35,6 +36,7 @@ from streams.config import DomainConfig
 if TYPE_CHECKING:
     from sinks.clickhouse import ClickHouseTarget
     from sinks.migrations import Retention as KeptRows
+    from streams.policies import Policies
 
 
 class KafkaSecurity(Section):
@@ -225,6 +227,18 @@ class Settings(Section):
     fcr: Fcr = Field(default=Fcr())
     clickhouse: ClickHouse = Field(default=ClickHouse())
     bands: Bands = Field(default=Bands())
+    sla: Sla = Field(default=Sla())
+    calendars: Calendars = Field(default=Calendars())
+    policies: PolicyTables = Field(default=PolicyTables())
+
+    @model_validator(mode="after")
+    def _calendars_are_there(self) -> Self:
+        self.policies.check_calendars(self.calendars)
+        return self
+
+    def sla_policies(self) -> Policies:
+        """The service-level policies with their calendars, for the domain."""
+        return self.policies.domain(self.calendars, self.sla.at_risk)
 
     def domain(self) -> DomainConfig:
         """What facts and aggregates depend on."""
