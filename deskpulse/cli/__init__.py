@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from deskpulse.cli import clickhouse, config, doctor, generate, publish, replay, simulate, topics, worker
+from deskpulse.cli import clickhouse, config, demo, doctor, generate, publish, replay, simulate, topics, worker
 from deskpulse.cli.common import explained, tell
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 
 SET_UP, TRAFFIC, LOOK, PROJECT = "Set up", "Events in", "Look", "For work on deskpulse"
 
+app.command("demo", rich_help_panel=LOOK, epilog=demo.EXAMPLE)(demo.demo)
 app.command("worker", rich_help_panel=LOOK, epilog=worker.EXAMPLE)(worker.worker)
 app.add_typer(topics.app, name="topics", rich_help_panel=SET_UP)
 app.command("migrate", rich_help_panel=SET_UP, epilog=clickhouse.MIGRATE_EXAMPLE)(clickhouse.migrate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,7 +15,7 @@ import requests
 
 from deskpulse.local.errors import LocalStackError
 from deskpulse.local.kafka import free_port
-from deskpulse.local.processes import Process, spawn
+from deskpulse.local.processes import Process
 
 _POLL_SECONDS: Final = 0.1
 _ANSWER_SECONDS: Final = 30.0
@@ -23,24 +23,36 @@ _LOG_LINES: Final = 15
 
 
 class LocalWorker:
-    """``deskpulse worker`` with the given settings (``DESKPULSE_*`` variables), ended with this process."""
+    """``deskpulse worker`` with the given settings (``DESKPULSE_*`` variables), ended with this process.
 
-    def __init__(self, settings: Mapping[str, str], log_path: Path, *, end_seconds: float = 60.0) -> None:
+    The folders in ``remove`` are deleted after it, also when this process is killed.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        log_path: Path,
+        *,
+        end_seconds: float = 60.0,
+        remove: Sequence[Path] = (),
+    ) -> None:
         self.port = int(settings.get("DESKPULSE_WORKER__WEB_PORT", 0)) or free_port()
         self.log_path = log_path
         self.url = f"http://127.0.0.1:{self.port}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DESKPULSE_")}
         self._environment = {**inherited, **settings, "DESKPULSE_WORKER__WEB_PORT": str(self.port)}
         self._end_seconds = end_seconds
+        self._remove = remove
         self._process: Process | None = None
 
     def start(self) -> None:
         """Start it; :meth:`wait_until` says when it is ready."""
-        self._process = spawn(
+        self._process = Process(
             [sys.executable, "-m", "deskpulse", "worker"],
-            self._environment,
-            self.log_path,
+            env=self._environment,
+            log_path=self.log_path,
             grace_seconds=self._end_seconds,
+            remove=self._remove,
         )
 
     @property
@@ -50,11 +62,15 @@ class LocalWorker:
             raise LocalStackError("the worker was not started")
         return self._process
 
-    def status(self) -> dict[str, Any] | None:
-        """What ``/api/status`` says, None while there is no answer; :class:`LocalStackError` when it has ended."""
+    def check(self) -> None:
+        """Raise :class:`LocalStackError` with the end of its log when it has ended."""
         code = self.process.poll()
         if code is not None:
             raise LocalStackError(f"the worker ended with code {code}; its log ends with:\n{self._last_lines()}")
+
+    def status(self) -> dict[str, Any] | None:
+        """What ``/api/status`` says, None while there is no answer; :class:`LocalStackError` when it has ended."""
+        self.check()
         try:
             answer = requests.get(f"{self.url}/api/status", timeout=_ANSWER_SECONDS)
         except requests.RequestException:
