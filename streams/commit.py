@@ -238,7 +238,9 @@ class TransactionalCommitter:
         self._producer.poll(_ROOM_POLL_SECONDS)
 
     def _close(self) -> None:
-        self._producer.close()
+        # Nothing is outstanding after a commit; after a failure the client may only have its error to repeat.
+        with suppress(KafkaException):
+            self._producer.close()
 
     def _note_delivery(self, error: KafkaError | None, record: Message) -> None:
         if error is not None:

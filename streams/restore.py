@@ -19,6 +19,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "queued.max.messages.kbytes": 65_536,
     "fetch.message.max.bytes": 4_194_304,
     "fetch.wait.max.ms": 50,
+    "fetch.queue.backoff.ms": 20,
     "allow.auto.create.topics": False,
 }
 _RECORDS_AT_ONCE: Final = 20_000

@@ -114,6 +114,8 @@ def check_topics(client: ClientSettings, specs: Sequence[TopicSpec], deadline_se
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         problems.append(f"The topics must have equal numbers of partitions, but have: {told}.")
+    if not present:
+        return problems
     described = admin.describe_configs(
         [ConfigResource(ResourceType.TOPIC, spec.name) for spec in present],
         request_timeout=max(1.0, deadline.remaining_seconds),

@@ -122,7 +122,8 @@ class App(faust.App):
 
     def _crash(self, reason: BaseException) -> None:
         # Whatever part of Faust crashes, with or without an agent: it comes by here.
-        self.fail(reason)
+        if not isinstance(reason, asyncio.CancelledError):
+            self.fail(reason)
         super()._crash(reason)
 
     async def _on_agent_error(self, agent: AgentT[Any], exc: BaseException) -> None:

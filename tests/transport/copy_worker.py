@@ -136,6 +136,13 @@ class Committing(Service):
         await self.committer.close()
 
 
+class Worker(faust.Worker):
+    """Without the second that Faust sleeps at its end."""
+
+    async def _sentinel_task(self) -> None:
+        return
+
+
 def worker(setup: Setup) -> faust.Worker:
     copies = Copies(setup)
     app = copies.app
@@ -156,7 +163,7 @@ def worker(setup: Setup) -> faust.Worker:
             except Exception as error:
                 fail(app, error)
 
-    return faust.Worker(app, Committing(copies.committer), loglevel="INFO", redirect_stdouts=False)
+    return Worker(app, Committing(copies.committer), loglevel="INFO", redirect_stdouts=False)
 
 
 if __name__ == "__main__":

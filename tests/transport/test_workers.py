@@ -14,18 +14,11 @@ def send_until(desk: Desk, is_over: threading.Event) -> None:
         desk.send(200)
 
 
-def test_one_worker_copies_every_event_once(desk: Desk) -> None:
-    desk.send(5_000)
-    desk.start("only")
-    desk.send(5_000)
-    desk.await_all_copied()
-    assert desk.stop("only") == 0
-    desk.assert_each_copied_once_in_order()
-
-
-def test_a_restarted_worker_goes_on_where_it_stopped(desk: Desk) -> None:
+def test_a_worker_copies_every_event_once_and_its_successor_goes_on_where_it_stopped(desk: Desk) -> None:
     desk.send(3_000)
     desk.start("first")
+    desk.send(3_000)
+    desk.await_all_copied()
     assert desk.stop("first") == 0
     desk.send(3_000)
     desk.start("second")
@@ -72,4 +65,20 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled(desk: Desk) 
         load.join()
     desk.await_all_copied()
     assert desk.stop("survives") == 0
+    desk.assert_each_copied_once_in_order()
+
+
+def test_a_worker_that_was_asleep_while_others_took_over_adds_nothing(desk: Desk) -> None:
+    desk.start("sleeps")
+    desk.send(2_000)
+    desk.workers["sleeps"].send_signal(signal.SIGSTOP)
+    desk.send(2_000)
+    desk.launch("awake")
+    wait_until(lambda: desk.owned_by("awake") == ALL, 15, "the other one takes over")
+    desk.await_all_copied()
+    desk.workers["sleeps"].send_signal(signal.SIGCONT)
+    desk.send(2_000)
+    desk.await_all_copied()
+    desk.stop("sleeps")
+    assert desk.stop("awake") == 0
     desk.assert_each_copied_once_in_order()
