@@ -158,10 +158,10 @@ class Apps:
 
     def health(self) -> Health:
         """Counters and lags of both roles."""
-        sink_lag = self.sink.lag() if self.sink else 0
+        sink_lag, sink_records = (self.sink.lag(), self.sink.records) if self.sink else (0, 0)
         if self.processor:
-            return self.processor.health(sink_lag)
-        return Health({}, 0, {}, 0, 0, 0, (), {}, 0.0, 0, 0, sink_lag)
+            return self.processor.health(sink_lag, sink_records)
+        return Health({}, 0, {}, 0, 0, 0, (), {}, 0.0, 0, 0, sink_lag, sink_records=sink_records)
 
     def not_ready(self) -> Sequence[str]:
         """Why this worker is not ready."""
@@ -189,7 +189,13 @@ def run(settings: Settings, log_level: str = "INFO", data: Path | None = None) -
     gc.set_threshold(_YOUNG_OBJECTS, 50, 1_000)
     # Quiet: its spinner and its smileys are for a terminal, and this is a log.
     worker = faust.Worker(
-        *apps.apps, *apps.services, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False
+        apps.apps[0],
+        *apps.services,
+        *apps.apps[1:],
+        loop=loop,
+        quiet=True,
+        override_logging=False,
+        redirect_stdouts=False,
     )
     worker.spinner = None
     try:

@@ -31,6 +31,8 @@ class SinkAgent:
     """Writes into ClickHouse; the ``Checkpoint`` of its transport."""
 
     def __init__(self, app: App, committer: TransactionalCommitter, client: Client, database: str) -> None:
+        self.records = 0
+        """Records put into ClickHouse since the sink began."""
         self._app = app
         self._committer = committer
         self._sink = ClickHouseSink(client, database)
@@ -52,8 +54,8 @@ class SinkAgent:
             await self._room.wait_for(lambda: self._rows < _MOST_ROWS)
 
     async def run(self) -> None:
-        """Insert what comes, until cancelled. An error of it has to end the worker."""
-        while True:
+        """Insert what comes, until the app stops. An error of it has to end the worker."""
+        while not self._app.should_stop:
             await asyncio.sleep(_FLUSH_SECONDS)
             await self.flush()
 
@@ -77,7 +79,9 @@ class SinkAgent:
                 deadline_seconds,
             )
             self._inserted.update(offsets)
-            self._rows -= sum(len(batch) for batch in batches)
+            records = sum(len(batch) for batch in batches)
+            self.records += records
+            self._rows -= records
             async with self._room:
                 self._room.notify_all()
 

@@ -7,6 +7,7 @@ in force; what follows from them is derived after the pass. Times are millisecon
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from streams.attributes import AttributeGraph, Attributes
@@ -18,9 +19,11 @@ from streams.history import (
     CUSTOMER,
     DELETED,
     INTERNAL,
+    KIND,
     MERGED,
     MESSAGE,
     ROWS,
+    SIZE,
     SOLVED,
     SURVEY_ANSWERED,
     SURVEY_SENT,
@@ -42,73 +45,51 @@ Answer: TypeAlias = tuple[int, int, int, float, float, float]
 """The answer of one survey that counts: when, dimensions, kind (``history.SURVEY_KINDS``), score, lowest, highest."""
 
 
-class Facts:
-    """The facts of one ticket at one time; what has not happened is None."""
+_NO_SURVEYS: Final[Mapping[int, tuple[Moment, int]]] = {}
+_NO_ANSWERS: Final[Mapping[int, Answer]] = {}
 
-    __slots__ = (
-        "agent_replies",
-        "answers",
-        "as_of",
-        "attributes",
-        "changes_at",
-        "created",
-        "customer",
-        "deleted",
-        "fcr",
-        "fcr_final",
-        "first_reply",
-        "first_reply_ms",
-        "first_solve",
-        "first_touch",
-        "last_at",
-        "last_solve",
-        "merged_into",
-        "no_followup",
-        "no_reopen",
-        "one_touch",
-        "reopens",
-        "solved_status_ms",
-        "solves",
-        "status",
-        "status_ms",
-        "status_since",
-        "surveys_sent",
-    )
+
+class Facts:
+    """The facts of one ticket at one time; what has not happened is None, 0 or empty.
+
+    What an instance does not set is found on the class: most tickets lack most facts.
+    """
+
+    deleted: bool = False
+    merged_into: str | None = None
+    created: Moment | None = None
+    customer: str = ""
+    attributes: Attributes | None = None
+    status: int = 0
+    status_since: int = 0
+    status_ms: Sequence[int] = (0, 0, 0, 0)
+    """Time in new, open, pending, on_hold until ``as_of``."""
+    solved_status_ms: Sequence[int] = (0, 0, 0, 0)
+    """The same until the last solve."""
+    first_touch: Moment | None = None
+    first_reply: Moment | None = None
+    first_reply_ms: int | None = None
+    agent_replies: Sequence[Moment] = ()
+    solves: Sequence[Moment] = ()
+    reopens: Sequence[Moment] = ()
+    first_solve: Moment | None = None
+    last_solve: Moment | None = None
+    one_touch: bool | None = None
+    no_followup: bool | None = None
+    no_reopen: bool | None = None
+    fcr: bool | None = None
+    fcr_final: bool | None = None
+    surveys_sent: Mapping[int, tuple[Moment, int]] = _NO_SURVEYS
+    """Survey (number of its name) to when it was sent, and its kind."""
+    answers: Mapping[int, Answer] = _NO_ANSWERS
+    """Survey (number of its name) to its last answer."""
+    changes_at: int | None = None
+    """The next time at which these facts change although nothing happens."""
 
     def __init__(self, as_of: int, last_at: int) -> None:
         self.as_of = as_of
         """The time of the question, or that of the last event when it is later."""
         self.last_at = last_at
-        self.deleted = False
-        self.merged_into: str | None = None
-        self.created: Moment | None = None
-        self.customer = ""
-        self.attributes: Attributes | None = None
-        self.status = 0
-        self.status_since = 0
-        self.status_ms: list[int] = [0, 0, 0, 0]
-        """Time in new, open, pending, on_hold until ``as_of``."""
-        self.solved_status_ms: list[int] = [0, 0, 0, 0]
-        """The same until the last solve."""
-        self.first_touch: Moment | None = None
-        self.first_reply: Moment | None = None
-        self.first_reply_ms: int | None = None
-        self.agent_replies: list[Moment] = []
-        self.solves: list[Moment] = []
-        self.reopens: list[Moment] = []
-        self.first_solve: Moment | None = None
-        self.last_solve: Moment | None = None
-        self.one_touch: bool | None = None
-        self.no_followup: bool | None = None
-        self.no_reopen: bool | None = None
-        self.fcr: bool | None = None
-        self.fcr_final: bool | None = None
-        self.surveys_sent: dict[int, tuple[Moment, int]] = {}
-        """Survey (number of its name) to when it was sent, and its kind."""
-        self.answers: dict[int, Answer] = {}
-        """Survey (number of its name) to its last answer."""
-        self.changes_at: int | None = None
-        """The next time at which these facts change although nothing happens."""
 
     @property
     def open(self) -> bool:
@@ -121,7 +102,7 @@ def facts(records: bytes | bytearray, names: list[str], now: int, graph: Attribu
     rows: list[Row] = list(ROWS(records))
     last_at = rows[-1][0]
     found = Facts(max(now, last_at), last_at)
-    if DELETED in [row[1] for row in rows]:
+    if DELETED in records[KIND::SIZE]:
         found.deleted = True
         return found
     attributes = graph.root
@@ -193,11 +174,15 @@ def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str
     dimensions = attributes.dimensions
     status = found.status
     since = entered = created
-    status_ms = found.status_ms
+    status_ms = [0, 0, 0, 0]
     reply_start: int | None = created if attributes.started_by_customer else None
-    replies: list[Moment] = found.agent_replies
-    solves: list[Moment] = found.solves
-    reopens: list[Moment] = found.reopens
+    first_touch: Moment | None = None
+    replied = False
+    replies: list[Moment] = []
+    solves: list[Moment] = []
+    reopens: list[Moment] = []
+    sent: dict[int, tuple[Moment, int]] = {}
+    answers: dict[int, Answer] = {}
     solve_dimensions: int | None = None
     fcr_until = 0
     touches = followups = early_reopens = 0
@@ -214,9 +199,10 @@ def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str
             if code == AGENT:
                 moment = (at, dimensions)
                 replies.append(moment)
-                if found.first_touch is None:
-                    found.first_touch = moment
-                if found.first_reply is None and reply_start is not None:
+                if first_touch is None:
+                    first_touch = moment
+                if not replied and reply_start is not None:
+                    replied = True
                     found.first_reply = moment
                     found.first_reply_ms = at - reply_start
                 if not fcr_until or at <= fcr_until:
@@ -226,8 +212,8 @@ def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str
                     reply_start = at
                 if at > created and (not fcr_until or at <= fcr_until):
                     followups += 1
-            elif code == BOT and found.first_touch is None:
-                found.first_touch = (at, dimensions)
+            elif code == BOT and first_touch is None:
+                first_touch = (at, dimensions)
         elif kind == UPDATED:
             if c:
                 attributes = attributes.after(names[c - 1])
@@ -250,16 +236,16 @@ def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str
                     reopens.append((at, dimensions))
                     if at <= fcr_until:
                         early_reopens += 1
-                    if found.first_reply is None and reply_start is not None:
+                    if not replied and reply_start is not None:
                         reply_start = at
         elif kind == SURVEY_ANSWERED:
             score, low, high = score_of(names[b - 1])
             under = dimensions if solve_dimensions is None else solve_dimensions
-            found.answers[c] = (at, under, code, score, low, high)
+            answers[c] = (at, under, code, score, low, high)
         elif kind == SURVEY_SENT:
-            if c not in found.surveys_sent:
+            if c not in sent:
                 under = dimensions if solve_dimensions is None else solve_dimensions
-                found.surveys_sent[c] = ((at, under), code)
+                sent[c] = ((at, under), code)
         elif kind == MERGED:
             found.merged_into = names[c - 1]
             end = at
@@ -268,10 +254,17 @@ def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str
 
     if status < SOLVED:
         status_ms[status] += end - since
+    found.status_ms = status_ms
+    found.first_touch = first_touch
+    found.agent_replies = replies
+    found.surveys_sent = sent
+    found.answers = answers
     found.attributes = attributes
     found.status = status
     found.status_since = entered
     if solves:
+        found.solves = solves
+        found.reopens = reopens
         found.first_solve = solves[0]
         found.last_solve = solves[-1]
         found.one_touch = touches <= 1

@@ -41,6 +41,8 @@ from schemas.outputs import ATTRIBUTES
 
 RECORD: Final = Struct(">QQ8sBBHI")
 SIZE: Final = RECORD.size
+KIND: Final = 24
+"""Where in a record its kind stands."""
 ROW: Final = Struct(">Q16xBBHI")
 """What the facts read of a record: at, kind, code, b, c."""
 ROWS: Final[Callable[[bytes | bytearray], Iterator[tuple[int, int, int, int, int]]]] = ROW.iter_unpack

@@ -74,3 +74,7 @@ class Health:
     """Records of the inputs that are not applied yet."""
     sink_lag: int
     """Output records that are not in ClickHouse yet."""
+    published: int = 0
+    """Records of facts, cells and SLA events committed since the worker began."""
+    sink_records: int = 0
+    """Records of inputs and outputs that the sink has put into ClickHouse since it began."""

@@ -32,8 +32,12 @@ from streams.watermark import Watermark
 _LOG: Final = logging.getLogger(__name__)
 _TICK_SECONDS: Final = 0.1
 """How often time goes on. A timer is noticed after half of this on average."""
-_ENOUGH_TICKETS: Final = 50_000
-"""A cut is made early when so many tickets wait for it, so that none takes long."""
+_BEHIND_RECORDS: Final = 50_000
+"""With more records unread than this a worker is catching up, and nobody can look at its figures to the second."""
+_CATCH_UP_SECONDS: Final = 5.0
+"""The least time between cuts while catching up: a ticket's facts are then derived once for more of its events."""
+_MOST_TICKETS: Final = 200_000
+"""A cut is made early when so many tickets wait for it, to bound the memory."""
 _RESTORE_SECONDS: Final = 600.0
 
 
@@ -67,6 +71,7 @@ class Processor:
     ) -> None:
         self.config = config
         self.commits = 0
+        self.published = 0
         self._app = app
         self._committer = committer
         self._client = client
@@ -114,39 +119,50 @@ class Processor:
     # -- commits
 
     async def run(self) -> None:
-        """Let time go on and commit, until cancelled. An error of it has to end the worker."""
+        """Let time go on and commit, until the app stops. An error of it has to end the worker."""
         cut_at = time.monotonic()
-        while True:
+        while not self._app.should_stop:
             await asyncio.sleep(_TICK_SECONDS)
             if not self._partitions:
                 continue
             self.advance()
             waiting = sum(partition.pending for partition in self._partitions.values())
-            if waiting >= _ENOUGH_TICKETS or time.monotonic() - cut_at >= self.config.commit_seconds:
+            if waiting >= _MOST_TICKETS or time.monotonic() - cut_at >= self._commit_seconds():
                 cut_at = time.monotonic()
                 await self.commit()
+
+    def _commit_seconds(self) -> float:
+        behind = self.input_lag() > _BEHIND_RECORDS
+        return max(self.config.commit_seconds, _CATCH_UP_SECONDS) if behind else self.config.commit_seconds
 
     async def commit(self, deadline_seconds: float = 30.0) -> None:
         """Cut and commit what was applied, after the commit that may be under way."""
         async with self._committing:
-            cut, metadata = self._cut(), self._consumer.group_metadata()
+            metadata = self._consumer.group_metadata()
+            cut = await self._cut()
             if cut:
                 await self._committer.commit(cut, metadata, deadline_seconds)
                 self.commits += 1
+                self.published += sum(len(made) for topic, _, made in cut.records if topic != HISTORIES)
             self._committed_at = time.monotonic()
 
-    def _cut(self) -> Cut:
+    async def _cut(self) -> Cut:
+        """Cut one partition after the other: each is whole with its own offsets, and others may be fed in between."""
         records: list[tuple[str, int, list[Output]]] = []
         annotated: list[Annotated] = []
-        for partition in self._partitions.values():
+        offsets: dict[tuple[str, int], int] = {}
+        for number, partition in list(self._partitions.items()):
             if partition.pending:
                 published = partition.cut()
                 records += [
-                    (topic, partition.number, cast(list[Output], outputs))
-                    for topic, outputs in published.records.items()
+                    (topic, number, cast(list[Output], outputs)) for topic, outputs in published.records.items()
                 ]
-                annotated += [_annotated(partition.number, refused) for refused in published.refused]
-        offsets, self._uncommitted = self._uncommitted, {}
+                annotated += [_annotated(number, refused) for refused in published.refused]
+            for topic in INPUT_TOPICS:
+                applied = self._uncommitted.pop((topic, number), None)
+                if applied is not None:
+                    offsets[topic, number] = applied
+            await asyncio.sleep(0)
         return Cut(offsets, records, annotated)
 
     # -- partitions come and go (``streams.commit.Checkpoint``)
@@ -208,7 +224,7 @@ class Processor:
                     lag += max(1, consumer.highwater(tp) - applied)
         return lag
 
-    def health(self, sink_lag: int = 0) -> Health:
+    def health(self, sink_lag: int = 0, sink_records: int = 0) -> Health:
         """Counters since the worker began, and lags now."""
         owned = list(self._partitions.values())
         counters = [partition.counters for partition in (*self._gone, *owned)]
@@ -218,7 +234,7 @@ class Processor:
             events.update(one.events)
             letters.update(one.dead_letters)
         now = self._newest() if self.config.event_clock else self._clock_ms()
-        waiting = bool(self._uncommitted) or any(partition.pending for partition in owned)
+        waiting = self._committing.locked() or bool(self._uncommitted) or any(partition.pending for partition in owned)
         return Health(
             events=dict(events),
             duplicates=sum(one.duplicates for one in counters),
@@ -232,6 +248,8 @@ class Processor:
             commits=self.commits,
             input_lag=self.input_lag(),
             sink_lag=sink_lag,
+            published=self.published,
+            sink_records=sink_records,
         )
 
 

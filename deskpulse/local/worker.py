@@ -128,7 +128,11 @@ def is_ready(status: dict[str, Any]) -> bool:
 
 
 def is_idle(status: dict[str, Any]) -> bool:
-    """Whether everything that was published is applied, committed and in ClickHouse, and time has come to its end."""
+    """Whether everything that was published is applied, committed and in ClickHouse, and time has come to its end.
+
+    Lags alone don't tell: what was committed just now is not known to the sink for a moment. So the records that the
+    worker has read and published are compared with those that its sink has taken.
+    """
     health = status["health"]
     return (
         bool(status["ready"])
@@ -136,4 +140,5 @@ def is_idle(status: dict[str, Any]) -> bool:
         and not health["commit_age_seconds"]
         and not health["sink_lag"]
         and not any(health["watermark_lag_seconds"].values())
+        and health["sink_records"] >= health["published"] + sum(health["events"].values())
     )
