@@ -194,21 +194,44 @@ def _where(key: Key, path: Path | None, text: str, from_environment: Mapping[str
 
 
 def line_of(key: Key, text: str) -> int | None:
-    """The line (from 1) of a TOML text on which ``key`` is set, or on which its nearest table begins; best effort."""
+    """The line (from 1) of a TOML text on which ``key`` is set, or on which its nearest table begins; best effort.
+
+    A table of a list (``[[policies]]``) has the key of the list and then its ``name``, or its number from 1.
+    """
+    lines = text.splitlines()
     table: Key = ()
+    items: dict[Key, list[str]] = {}
     best: tuple[int, int] | None = None
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[+\s*([^\[\]]+?)\s*\]+", line)
+    for number, line in enumerate(lines, start=1):
+        header = re.match(r"\s*(\[+)\s*([^\[\]]+?)\s*\]+", line)
         assigned = re.match(r"\s*([\w.\-\"' ]+?)\s*=", line)
         if header:
-            found = table = _parts(header[1])
+            parts = _parts(header[2])
+            if header[1] == "[[":
+                known = items.setdefault(parts, [])
+                known.append(_name_below(lines[number:]) or str(len(known) + 1))
+            listed = next((parts[:n] for n in range(1, len(parts) + 1) if parts[:n] in items), None)
+            found = table = parts if listed is None else (*listed, items[listed][-1], *parts[len(listed) :])
         elif assigned:
             found = table + _parts(assigned[1])
         else:
             continue
-        if key[: len(found)] == found and (best is None or len(found) > best[0]):
+        # Of two tables with one name, the second is one too many.
+        again = found == key and key[-1:] == ("name",)
+        if key[: len(found)] == found and (best is None or len(found) > best[0] or again):
             best = (len(found), number)
     return best[1] if best else None
+
+
+def _name_below(lines: list[str]) -> str:
+    """The ``name`` that a table gives itself, whose header stands above ``lines``; empty where it has none."""
+    for line in lines:
+        if re.match(r"\s*\[", line):
+            break
+        named = re.match(r"\s*name\s*=\s*[\"'](.*?)[\"']", line)
+        if named:
+            return named[1]
+    return ""
 
 
 def _parts(dotted: str) -> Key:

@@ -11,9 +11,11 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
 
 from deskpulse.settings import Settings
 from deskpulse.settings_file import FieldAt, Key, all_fields, section_of
+from deskpulse.settings_sla import CalendarTable, HolidaysTable, PolicyTable
 from deskpulse.settings_types import OneOf
 
 PATH: Final = Path("docs/settings.md")
@@ -47,8 +49,26 @@ horizon = "31d"
 [clickhouse]
 host = "clickhouse"
 password_file = "/run/secrets/clickhouse"
+
+[calendars.berlin]
+zone = "Europe/Berlin"
+hours = { mon-fri = ["09:00-12:00", "13:00-17:00"], sat = [] }
+holidays = { country = "DE", subdivision = "BE", dates = ["2026-12-24"] }
+
+[[policies]]
+name = "urgent"
+when = { priority = ["urgent"], channel = ["chat", "phone"] }
+calendar = "always"
+targets = { first_reply = "15m", next_reply = "30m", resolution = "4h" }
 ```
 """
+
+_REPEATED: Final[dict[str, type[BaseModel]]] = {
+    "[calendars.NAME]": CalendarTable,
+    "[calendars.NAME.holidays]": HolidaysTable,
+    "[[policies]]": PolicyTable,
+}
+"""Tables that the file can have several of; in the environment they are seldom of use."""
 
 
 def page() -> str:
@@ -63,7 +83,19 @@ def page() -> str:
             parts.append("| key | variable | type | default | meaning |\n|---|---|---|---|---|")
         cells = (f"`{field.key[-1]}`", f"`{field.variable}`", _type(field), _default(field, defaults), _meaning(field))
         parts.append(f"| {' | '.join(cells)} |")
+    for header, model in _REPEATED.items():
+        parts.append(f"\n## `{header}`\n\n{model.__doc__}\n\n| key | default | meaning |\n|---|---|---|")
+        for name, info in model.model_fields.items():
+            if section_of(info) is None:
+                parts.append(f"| `{name}` | {_default_of(info)} | {info.description} |")
     return "\n".join(parts) + "\n"
+
+
+def _default_of(info: FieldInfo) -> str:
+    if info.is_required():
+        return "*none: must be there*"
+    value = info.get_default(call_default_factory=True, validated_data={})
+    return "" if value in (None, "", {}, ()) else f"`{json.dumps(value)}`"
 
 
 def _told(table: Key) -> str:

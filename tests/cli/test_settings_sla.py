@@ -11,6 +11,7 @@ from deskpulse.settings_file import SettingsError
 from deskpulse.settings_sla import days_of, interval_of, week_of
 from streams.calendars import ALWAYS, AlwaysOpen, Calendar, Holidays
 from streams.policies import Policies, Policy
+from tests.cli.conftest import Deskpulse
 
 TOLD = """\
 [calendars.berlin]
@@ -136,6 +137,45 @@ def test_one_value_needs_no_list_and_dates_need_no_quotes() -> None:
 def test_what_is_wrong_is_refused_with_what_is_right(right: str, wrong: str, told: str) -> None:
     assert right in TOLD
     assert told in refused(TOLD.replace(right, wrong))
+
+
+TWO = """\
+[[policies]]
+name = "urgent"
+[policies.targets]
+first_reply = "15m"
+
+[[policies]]
+calendar = "always"
+name = "rest"
+targets.first_reply = "1h"
+[policies.when]
+priority = "low"
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line"),
+    [
+        ('"15m"', "15", 4),
+        ('"1h"', "1", 9),
+        ('"always"', '"munich"', 7),
+        ('"low"', '"lo"', 11),
+        ('"rest"', '"urgent"', 8),
+        ('name = "rest"', "", 6),
+        ('calendar = "always"', "calender = 1", 7),
+    ],
+)
+def test_a_wrong_policy_is_refused_with_its_own_line(right: str, wrong: str, line: int) -> None:
+    assert refused(TWO.replace(right, wrong)).startswith(f"deskpulse.toml:{line}: `policies.")
+
+
+def test_what_config_shows_of_policies_can_be_read_again(deskpulse: Deskpulse) -> None:
+    expected = policies(TOLD + '[[policies]]\nname = "all of \\"them\\""\nat_risk = 0.5\ncalendar = "berlin"')
+    shown = deskpulse("config").out
+    assert shown.count("[[policies]]") == 2
+    assert policies(shown.replace('password = "**********"', "")) == expected
+    assert load().calendars.domain()["berlin"] == BERLIN
 
 
 def test_the_environment_can_say_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
