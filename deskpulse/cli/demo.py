@@ -46,7 +46,7 @@ def demo(
         typer.Option(
             parser=duration_option,
             metavar="DURATION",
-            help="The past that is made up first, like 4h or 0s.  [default: 200,000 events, at most 4h]",
+            help="The past that is made up first, like 4h or 0s.  [default: 4h, less at high rates]",
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="The made-up desk to show.  [default: any]")] = None,
