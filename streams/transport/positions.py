@@ -25,22 +25,19 @@ class Positions:
     """The positions of the assigned partitions. Written by the reader's thread, read from the main loop."""
 
     def __init__(self, starts: Mapping[TP, int]) -> None:
-        self._ends = dict(starts)
+        self.ends = dict(starts)
+        """The assigned partitions, each with the next offset after all that was read of it."""
         self._exhausted: set[TP] = set()
         self.highwaters: dict[TP, int] = {}
         """The next offset that a record will get, as last heard from the broker."""
 
-    def partitions(self) -> list[TP]:
-        """The assigned partitions."""
-        return list(self._ends)
-
     def end_of(self, tp: TP) -> tuple[int, bool]:
         """The next offset after all that was read of ``tp``, and whether there was nothing beyond it."""
-        return self._ends.get(tp, 0), tp in self._exhausted
+        return self.ends.get(tp, 0), tp in self._exhausted
 
     def move(self, offsets: Mapping[TP, int]) -> None:
         """Go on from other offsets."""
-        self._ends.update(offsets)
+        self.ends.update(offsets)
         self._exhausted.difference_update(offsets)
 
     def hear(self, tp: TP, highwater: int) -> None:
@@ -48,7 +45,7 @@ class Positions:
 
         While records keep coming in, librdkafka sees no end of the partition, although all of them are read.
         """
-        end = self._ends[tp]
+        end = self.ends[tp]
         self.highwaters[tp] = max(end, highwater)
         if highwater == end:
             self._exhausted.add(tp)
@@ -82,6 +79,6 @@ class Positions:
     def _batch(self, tp: TP, records: list[Message]) -> Batch:
         last = records[-1].offset()
         assert last is not None  # only errors have none
-        batch = Batch(tp, self._ends[tp], last + 1, records)
-        self._ends[tp] = batch.end
+        batch = Batch(tp, self.ends[tp], last + 1, records)
+        self.ends[tp] = batch.end
         return batch

@@ -99,6 +99,7 @@ class Reader:
         self._ready: list[Batch] = []
         self._is_ready = asyncio.Event()
         self._flowing = False
+        self._assigned = False
         self._paused = True
         self._closing = False
         self._abandoned = False
@@ -213,10 +214,17 @@ class Reader:
         return True
 
     def _let_flow(self, wanted: bool) -> None:
-        if wanted is self._paused:
-            partitions = [TopicPartition(*tp) for tp in self.positions.partitions()]
-            (self._consumer.resume if wanted else self._consumer.pause)(partitions)
-            self._paused = not wanted
+        if wanted is not self._paused:
+            return
+        partitions = [TopicPartition(*tp, offset) for tp, offset in self.positions.ends.items()]
+        if not wanted:
+            self._consumer.pause(partitions)
+        elif self._assigned:
+            self._consumer.resume(partitions)
+        else:
+            self._consumer.assign(partitions)
+            self._assigned = True
+        self._paused = not wanted
 
     def _answer(self, call: Callable[[], Any], answer: asyncio.Future[Any]) -> None:
         try:
@@ -227,8 +235,9 @@ class Reader:
             self._on_main_loop(_set, answer, result, None)
 
     def _seek(self, consumer: confluent_kafka.Consumer, offsets: Mapping[TP, int]) -> None:
-        for tp, offset in offsets.items():
-            consumer.seek(TopicPartition(*tp, offset))
+        if self._assigned:
+            for tp, offset in offsets.items():
+                consumer.seek(TopicPartition(*tp, offset))
         self.positions.move(offsets)
         with self._change:
             self._ready = [batch for batch in self._ready if batch.tp not in offsets]
@@ -239,7 +248,7 @@ class Reader:
         if self._fatal is not None:
             raise KafkaException(self._fatal)
         # What a rebalance interrupted belongs to the assignment before it, and will come again. Of the new one nothing
-        # can be in here: it is paused until the next turn.
+        # can be in here: it is read from the next turn on at the earliest.
         if self._rebalanced:
             return []
         batches = self.positions.batches(messages)
@@ -265,10 +274,10 @@ class Reader:
             # and resets to the earliest record where the log begins later.
             offset.offset = max(0, offset.offset)
             starts[TP(offset.topic, offset.partition)] = offset.offset
-        consumer.assign(offsets)
-        if offsets:
-            consumer.pause(offsets)
-        self._paused, self._flowing = True, False
+        # Not read before the application has restored its state. (Paused instead, they would take a second to resume:
+        # librdkafka does not wake its broker threads for that.)
+        consumer.assign([])
+        self._assigned, self._paused, self._flowing = False, True, False
         self.positions = Positions(starts)
         self.group_metadata = consumer.consumer_group_metadata()
         self._on_main_loop(self._application.take_over, starts)
