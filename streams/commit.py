@@ -53,6 +53,7 @@ _RETRY_PAUSE_SECONDS: Final = 0.02
 _ROOM_POLL_SECONDS: Final = 0.05
 _TOLD_RECORDS: Final = 3
 """So many undelivered records an error names."""
+_PURGED: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _ABORT_SECONDS: Final = 5.0
 """For telling the coordinator; it would find out by itself after the transaction's timeout."""
 
@@ -243,11 +244,12 @@ class TransactionalCommitter:
             self._producer.close()
 
     def _note_delivery(self, error: KafkaError | None, record: Message) -> None:
-        if error is not None:
+        # What is purged is so because of the abort; the cause comes before it.
+        if error is not None and error.code() not in _PURGED and len(self._undelivered) < _TOLD_RECORDS:
             self._undelivered.append(f"{_told(record.topic(), record.partition(), record.key())}: {error.str()}")
 
     def _failed(self, what: str, error: Exception) -> CommitError:
-        reasons = [*self._undelivered[:_TOLD_RECORDS], str(error)]
+        reasons = [*self._undelivered, str(error)]
         self._failure = CommitError(f"{what}: {'; '.join(reasons)}")
         return self._failure
 
