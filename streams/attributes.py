@@ -1,19 +1,28 @@
 """What a ticket is described by, and the dimensions that follow from it.
 
-Attributes are nodes of a graph that grows as patches are met: from a node, a patch leads to the node of the attributes
-after it. A fold over a history is then one dictionary look-up per change.
+A history holds patches: what an event set. What a fold needs after each of them is only the combination of dimensions
+and who began; these states are few, and are nodes of a graph that grows as patches are met, so that a step is one
+look-up. All attributes together are put together once, when facts are published.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 import msgspec
 
-from schemas.outputs import ATTRIBUTES
+_MOST_PATCHES: Final = 200_000
+_ORIGIN: Final = "origin"
+_decode: Final = msgspec.json.Decoder(dict[str, str]).decode
 
-_MOST_NODES: Final = 100_000
-ORIGIN: Final = ATTRIBUTES.index("origin")
+
+class Patch(NamedTuple):
+    """The attributes that an event sets."""
+
+    values: dict[str, str]
+    relevant: tuple[str | None, ...] | None
+    """Those that figures depend on: origin and the configured dimensions, None where not set; None of none at all."""
 
 
 class Dimensions:
@@ -21,14 +30,12 @@ class Dimensions:
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
-        self.places = tuple(ATTRIBUTES.index(name) for name in names)
         self.values: list[tuple[str, ...]] = []
         """The values of each combination, by its number."""
         self._numbers: dict[tuple[str, ...], int] = {}
 
-    def number(self, attributes: tuple[str, ...]) -> int:
-        """The number of the combination that these attributes (in the order of ``ATTRIBUTES``) belong to."""
-        values = tuple([attributes[place] for place in self.places])
+    def number(self, values: tuple[str, ...]) -> int:
+        """The number of a combination."""
         known = self._numbers.get(values)
         if known is None:
             known = self._numbers[values] = len(self.values)
@@ -40,51 +47,59 @@ class Dimensions:
         return dict(zip(self.names, self.values[number], strict=True))
 
 
-class Attributes:
-    """One state of a ticket's attributes."""
+class State:
+    """What figures depend on of a ticket's attributes at one time."""
 
-    __slots__ = ("_graph", "_next", "dimensions", "started_by_customer", "values")
+    __slots__ = ("dimensions", "following", "started_by_customer", "values")
 
-    def __init__(self, graph: AttributeGraph, values: tuple[str, ...]) -> None:
+    def __init__(self, values: tuple[str, ...], dimensions: Dimensions) -> None:
         self.values = values
-        self.dimensions = graph.dimensions.number(values)
-        self.started_by_customer = values[ORIGIN] not in ("agent", "proactive")
-        self._graph = graph
-        self._next: dict[str, Attributes] = {}
-
-    def after(self, patch: str) -> Attributes:
-        """The attributes after a patch (``history.patch_of``)."""
-        following = self._next.get(patch)
-        if following is None:
-            following = self._next[patch] = self._graph.step(self, patch)
-        return following
+        """Origin, then the values of the dimensions."""
+        self.dimensions = dimensions.number(values[1:])
+        self.started_by_customer = values[0] not in ("agent", "proactive")
+        self.following: dict[tuple[str | None, ...], State] = {}
 
 
 class AttributeGraph:
-    """All attributes met so far. Bounded: beyond a number of nodes it starts anew."""
+    """All states met so far, and the patches that lead from one to another."""
 
     def __init__(self, dimensions: Dimensions) -> None:
         self.dimensions = dimensions
-        self._nodes: dict[tuple[str, ...], Attributes] = {}
-        self._root = Attributes(self, ("",) * len(ATTRIBUTES))
+        self._names = (_ORIGIN, *dimensions.names)
+        self._states: dict[tuple[str, ...], State] = {}
+        self._patches: dict[str, Patch] = {}
+        self.root = self._state(("",) * len(self._names))
 
-    @property
-    def root(self) -> Attributes:
-        """No attribute set. Ask for it before every fold: nodes do not outlive a fold."""
-        if len(self._nodes) > _MOST_NODES:
-            self._nodes = {}
-            self._root = Attributes(self, ("",) * len(ATTRIBUTES))
-        return self._root
+    def after(self, state: State, patch: str) -> State:
+        """The state after a patch (``history.patch_of``)."""
+        relevant = self._patch(patch).relevant
+        if relevant is None:
+            return state
+        following = state.following.get(relevant)
+        if following is None:
+            values = tuple(old if new is None else new for old, new in zip(state.values, relevant, strict=True))
+            following = state.following[relevant] = self._state(values)
+        return following
 
-    def step(self, start: Attributes, patch: str) -> Attributes:
-        """Find or make the node that ``patch`` leads to."""
-        values = list(start.values)
-        for name, value in msgspec.json.decode(patch, type=dict[str, str]).items():
-            values[ATTRIBUTES.index(name)] = value
-        return self._node(tuple(values))
+    def attributes(self, patches: Iterable[str]) -> dict[str, str]:
+        """All attributes after some patches, in their order."""
+        values: dict[str, str] = {}
+        for patch in patches:
+            values.update(self._patch(patch).values)
+        return values
 
-    def _node(self, values: tuple[str, ...]) -> Attributes:
-        node = self._nodes.get(values)
-        if node is None:
-            node = self._nodes[values] = Attributes(self, values)
-        return node
+    def _patch(self, text: str) -> Patch:
+        patch = self._patches.get(text)
+        if patch is None:
+            if len(self._patches) >= _MOST_PATCHES:
+                self._patches.clear()
+            values = _decode(text)
+            relevant = tuple(values.get(name) for name in self._names)
+            patch = self._patches[text] = Patch(values, relevant if any(v is not None for v in relevant) else None)
+        return patch
+
+    def _state(self, values: tuple[str, ...]) -> State:
+        state = self._states.get(values)
+        if state is None:
+            state = self._states[values] = State(values, self.dimensions)
+        return state

@@ -69,44 +69,45 @@ _ALMOST: Final = 1e-9
 """Scores are compared with this tolerance: (5 - 1) / (7 - 1) is not less than 2 / 3."""
 
 
-def contributions(facts: Facts) -> list[Contribution]:
-    """What a ticket with these facts contributes now.
+def contributions(facts: Facts) -> list[int]:
+    """What a ticket with these facts contributes now: the four numbers of one contribution after those of the other.
 
     In about the order in which it happens: then most of what was contributed before stands at the beginning again, and
     :func:`change` leaves little.
     """
-    told: list[Contribution] = []
+    told: list[int] = []
     created = facts.created
     if facts.deleted or created is None:
         return told
     begun, here = created
     merged = facts.merged_into is not None
     if not merged:
-        told.append((begun // _MINUTE_MS, here, CREATED, 1))
+        told += (begun // _MINUTE_MS, here, CREATED, 1)
     if facts.first_touch is not None:
         at, dimensions = facts.first_touch
-        told.append((at // _MINUTE_MS, dimensions, FIRST_TOUCH, at - begun))
+        told += (at // _MINUTE_MS, dimensions, FIRST_TOUCH, at - begun)
     if facts.first_reply is not None and facts.first_reply_ms is not None:
         at, dimensions = facts.first_reply
-        told.append((at // _MINUTE_MS, dimensions, FIRST_REPLY, facts.first_reply_ms))
+        told += (at // _MINUTE_MS, dimensions, FIRST_REPLY, facts.first_reply_ms)
     for at, dimensions in facts.agent_replies:
-        told.append((at // _MINUTE_MS, dimensions, AGENT_REPLIES, 1))
+        told += (at // _MINUTE_MS, dimensions, AGENT_REPLIES, 1)
     if not merged:
         for at, dimensions in facts.solves:
-            told.append((at // _MINUTE_MS, dimensions, SOLVES, 1))
+            told += (at // _MINUTE_MS, dimensions, SOLVES, 1)
         if facts.first_solve is not None and facts.last_solve is not None:
             _of_solves(told, facts, begun, facts.first_solve, facts.last_solve)
         for at, dimensions in facts.reopens:
-            told.append((at // _MINUTE_MS, dimensions, REOPENS, 1))
+            told += (at // _MINUTE_MS, dimensions, REOPENS, 1)
     for (at, dimensions), kind in facts.surveys_sent.values():
-        told.append((at // _MINUTE_MS, dimensions, SENT[kind], 1))
-    told.extend([_of_answer(answer) for answer in facts.answers.values()])
-    if facts.open and facts.attributes is not None:
-        told.append((0, facts.attributes.dimensions, OPEN + facts.status, begun))
+        told += (at // _MINUTE_MS, dimensions, SENT[kind], 1)
+    for answer in facts.answers.values():
+        told += _of_answer(answer)
+    if facts.open:
+        told += (0, facts.dimensions, OPEN + facts.status, begun)
     return told
 
 
-def _of_solves(told: list[Contribution], facts: Facts, created: int, first: Moment, last: Moment) -> None:
+def _of_solves(told: list[int], facts: Facts, created: int, first: Moment, last: Moment) -> None:
     at, dimensions = first
     minute = at // _MINUTE_MS
     final = bool(facts.fcr_final)
@@ -119,15 +120,15 @@ def _of_solves(told: list[Contribution], facts: Facts, created: int, first: Mome
         | (32 if final else 0)
         | (64 if final and facts.fcr else 0)
     )
-    told.append((minute, dimensions, FIRST_SOLVE.what, bits))
-    told.append((minute, dimensions, FIRST_RESOLUTION, at - created))
+    told += (minute, dimensions, FIRST_SOLVE.what, bits)
+    told += (minute, dimensions, FIRST_RESOLUTION, at - created)
     at, dimensions = last
     minute = at // _MINUTE_MS
-    told.append((minute, dimensions, SOLVED_TICKETS, 1))
-    told.append((minute, dimensions, FULL_RESOLUTION, at - created))
+    told += (minute, dimensions, SOLVED_TICKETS, 1)
+    told += (minute, dimensions, FULL_RESOLUTION, at - created)
     for measure, ms in zip(STATUS_MS, facts.solved_status_ms, strict=True):
         if ms:
-            told.append((minute, dimensions, measure, ms))
+            told += (minute, dimensions, measure, ms)
 
 
 def _of_answer(answer: Answer) -> Contribution:
@@ -144,12 +145,11 @@ def _of_answer(answer: Answer) -> Contribution:
     return at // _MINUTE_MS, dimensions, what, round(1000 * (1 + 6 * share)) << 2 | (3 if easy else 1)
 
 
-def pack(told: list[Contribution]) -> bytes:
+def pack(told: list[int]) -> bytes:
     """Contributions as bytes (``PACKED_DTYPE``), to be kept with the ticket until they change."""
-    flat = [number for contribution in told for number in contribution]
-    number = len(told)
+    number = len(told) // 4
     packer = _PACKERS[number] if number < len(_PACKERS) else Struct("<" + "IIHq" * number)
-    return packer.pack(*flat)
+    return packer.pack(*told)
 
 
 def change(before: bytes, after: bytes) -> tuple[bytes, bytes]:

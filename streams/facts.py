@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
-from streams.attributes import AttributeGraph, Attributes
+from streams.attributes import AttributeGraph, State
 from streams.config import DAY_MS, DomainConfig
 from streams.history import (
     AGENT,
@@ -59,7 +59,10 @@ class Facts:
     merged_into: str | None = None
     created: Moment | None = None
     customer: str = ""
-    attributes: Attributes | None = None
+    dimensions: int = 0
+    """The combination of dimensions in force now."""
+    patches: Sequence[str] = ()
+    """Everything that set an attribute, in order (``AttributeGraph.attributes``)."""
     status: int = 0
     status_since: int = 0
     status_ms: Sequence[int] = (0, 0, 0, 0)
@@ -105,32 +108,31 @@ def facts(records: bytes | bytearray, names: list[str], now: int, graph: Attribu
     if DELETED in records[KIND::SIZE]:
         found.deleted = True
         return found
-    attributes = graph.root
+    state = graph.root
+    patches: list[str] = []
     if rows[0][1] != CREATED:
-        begun = _begin(rows, attributes, names)
+        begun = _begin(rows, patches, names)
         if begun is None:
             return found
-        rows, attributes, merged = begun
+        rows, merged = begun
+        for patch in patches:
+            state = graph.after(state, patch)
         if merged is not None:
-            attributes = attributes.after(names[rows[0][4] - 1])
-            _set_creation(found, rows[0], attributes, names)
-            found.attributes = _described_later(found, rows[1:], attributes, names)
+            _set_creation(found, rows[0], state, patches, names, graph)
+            _describe_later(found, rows[1:], patches, names)
             found.merged_into = names[merged[4] - 1]
             found.status = NO_STATUS
             return found
-    attributes = attributes.after(names[rows[0][4] - 1])
-    _set_creation(found, rows[0], attributes, names)
-    _pass(found, rows, attributes, names, config)
+    state = _set_creation(found, rows[0], state, patches, names, graph)
+    _pass(found, rows, state, patches, names, graph, config)
     return found
 
 
-def _begin(
-    rows: list[Row], attributes: Attributes, names: list[str]
-) -> tuple[list[Row], Attributes, Row | None] | None:
+def _begin(rows: list[Row], patches: list[str], names: list[str]) -> tuple[list[Row], Row | None] | None:
     """Put the creation first; None without one.
 
-    What stands before it in order sets attributes; messages and surveys of the creation's own instant follow it. Also
-    returns a merge that stands before it.
+    What stands before it in order sets attributes (added to ``patches``); messages and surveys of the creation's own
+    instant follow it. Also returns a merge that stands before it.
     """
     first = next((place for place, row in enumerate(rows) if row[1] == CREATED), None)
     if first is None:
@@ -141,41 +143,54 @@ def _begin(
     for row in rows[:first]:
         if row[1] == UPDATED:
             if row[4]:
-                attributes = attributes.after(names[row[4] - 1])
+                patches.append(names[row[4] - 1])
         elif row[1] == MERGED:
             merged = merged or row
         elif row[0] == creation[0]:
             same_instant.append(row)
-    return [creation, *same_instant, *rows[first + 1 :]], attributes, merged
+    return [creation, *same_instant, *rows[first + 1 :]], merged
 
 
-def _described_later(found: Facts, rows: list[Row], attributes: Attributes, names: list[str]) -> Attributes:
+def _describe_later(found: Facts, rows: list[Row], patches: list[str], names: list[str]) -> None:
     """What a merged ticket is described by in the end: nothing else of it goes on."""
     for _, kind, _, b, c in rows:
         if kind == UPDATED:
             if c:
-                attributes = attributes.after(names[c - 1])
+                patches.append(names[c - 1])
             if b:
                 found.customer = names[b - 1]
-    return attributes
 
 
-def _set_creation(found: Facts, row: Row, attributes: Attributes, names: list[str]) -> None:
-    at, _, status, customer, _ = row
-    found.created = (at, attributes.dimensions)
+def _set_creation(
+    found: Facts, row: Row, before: State, patches: list[str], names: list[str], graph: AttributeGraph
+) -> State:
+    at, _, status, customer, patch = row
+    patches.append(names[patch - 1])
+    state = graph.after(before, names[patch - 1])
+    found.created = (at, state.dimensions)
     found.customer = names[customer - 1]
-    found.attributes = attributes
+    found.dimensions = state.dimensions
+    found.patches = patches
     found.status = status
     found.status_since = at
+    return state
 
 
-def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str], config: DomainConfig) -> None:
+def _pass(
+    found: Facts,
+    rows: list[Row],
+    state: State,
+    patches: list[str],
+    names: list[str],
+    graph: AttributeGraph,
+    config: DomainConfig,
+) -> None:
     created = rows[0][0]
-    dimensions = attributes.dimensions
+    dimensions = state.dimensions
     status = found.status
     since = entered = created
     status_ms = [0, 0, 0, 0]
-    reply_start: int | None = created if attributes.started_by_customer else None
+    reply_start: int | None = created if state.started_by_customer else None
     first_touch: Moment | None = None
     replied = False
     replies: list[Moment] = []
@@ -216,8 +231,10 @@ def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str
                 first_touch = (at, dimensions)
         elif kind == UPDATED:
             if c:
-                attributes = attributes.after(names[c - 1])
-                dimensions = attributes.dimensions
+                patch = names[c - 1]
+                patches.append(patch)
+                state = graph.after(state, patch)
+                dimensions = state.dimensions
             if b:
                 found.customer = names[b - 1]
             if code and code - 1 != status:
@@ -249,7 +266,7 @@ def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str
         elif kind == MERGED:
             found.merged_into = names[c - 1]
             end = at
-            attributes = _described_later(found, rows[place + 1 :], attributes, names)
+            _describe_later(found, rows[place + 1 :], patches, names)
             break
 
     if status < SOLVED:
@@ -259,7 +276,7 @@ def _pass(found: Facts, rows: list[Row], attributes: Attributes, names: list[str
     found.agent_replies = replies
     found.surveys_sent = sent
     found.answers = answers
-    found.attributes = attributes
+    found.dimensions = dimensions
     found.status = status
     found.status_since = entered
     if solves:

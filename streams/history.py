@@ -96,11 +96,12 @@ class UnreadableHistoryError(ValueError):
 class History:
     """The set of one ticket's events while it is worked on."""
 
-    __slots__ = ("names", "records")
+    __slots__ = ("_disordered", "names", "records")
 
     def __init__(self, names: list[str] | None = None, records: bytes | bytearray = b"") -> None:
         self.names = [] if names is None else names
         self.records = bytearray(records)
+        self._disordered = False
 
     def __len__(self) -> int:
         """How many distinct events."""
@@ -120,9 +121,9 @@ class History:
                 return KNOWN
             record = self._pack(at, digest, event)
             del records[place : place + SIZE]
-            self._insert(record)
+            self._append(record)
             return REPLACED
-        self._insert(self._pack(at, digest, event))
+        self._append(self._pack(at, digest, event))
         return ADDED
 
     def _place_of(self, digest: bytes, found: int) -> int:
@@ -132,12 +133,18 @@ class History:
             found = self.records.find(digest, found + 1)
         return -1
 
-    def _insert(self, record: bytes) -> None:
+    def _append(self, record: bytes) -> None:
         records = self.records
-        place = len(records)
-        while place and records[place - SIZE : place] > record:
-            place -= SIZE
-        records[place:place] = record
+        if records and records[-SIZE:] > record:
+            self._disordered = True
+        records += record
+
+    def put_in_order(self) -> None:
+        """Put the records in history order; to be called before they are read. Adding leaves them as they come."""
+        if self._disordered:
+            records = self.records
+            self.records = bytearray(b"".join(sorted([records[i : i + SIZE] for i in range(0, len(records), SIZE)])))
+            self._disordered = False
 
     def _pack(self, at: int, digest: bytes, event: AnyEvent) -> bytes:
         number = self._number
@@ -209,7 +216,7 @@ def decode(value: bytes) -> tuple[list[str], bytes]:
         raise UnreadableHistoryError(f"damaged history of {len(value)} bytes: {error}") from error
 
 
-_patches: dict[tuple[object, ...], str] = {}
+_patch_texts: dict[tuple[object, ...], str] = {}
 _MOST_PATCHES: Final = 200_000
 
 
@@ -232,13 +239,13 @@ def patch_of(event: TicketCreated | TicketUpdated) -> str:
         "customer" if created and event.origin is UNSET else event.origin,
         "human" if created and event.handler is UNSET else event.handler,
     )
-    patch = _patches.get(values)
+    patch = _patch_texts.get(values)
     if patch is None:
-        if len(_patches) >= _MOST_PATCHES:
-            _patches.clear()
+        if len(_patch_texts) >= _MOST_PATCHES:
+            _patch_texts.clear()
         present = {name: value for name, value in zip(ATTRIBUTES, values, strict=True) if value is not UNSET}
         patch = msgspec.json.encode(present).decode() if present else ""
-        _patches[values] = patch
+        _patch_texts[values] = patch
     return patch
 
 

@@ -192,6 +192,7 @@ class Partition:
         withdrawn: list[bytes] = []
         added: list[bytes] = []
         for key, held in self._touched.items():
+            held.history.put_in_order()
             names = held.history.names
             found = facts(held.history.records, names, now, self._graph, self.config)
             if not held.changed and self._leaves(found, now):
@@ -209,7 +210,7 @@ class Partition:
                 self._timers.set(due, key)
             if held.changed:
                 histories.append({"key": key, "value": encoded})
-            record = ticket_facts(key.decode(), found, names, len(held.history))
+            record = ticket_facts(key.decode(), found, names, len(held.history), self._graph)
             told.append({"key": key, "value": encode(record)})
         self._touched = {}
         self._count(b"".join(added), b"".join(withdrawn))

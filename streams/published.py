@@ -7,7 +7,7 @@ from typing import Final, TypeAlias, TypedDict
 import msgspec
 
 from schemas.outputs import SurveyAnswer, TicketFacts
-from streams.attributes import Dimensions
+from streams.attributes import AttributeGraph, Dimensions
 from streams.facts import NO_STATUS, Facts
 from streams.history import STATUSES, SURVEY_KINDS
 
@@ -24,13 +24,13 @@ class Output(TypedDict):
     value: bytes | None
 
 
-def ticket_facts(ticket_id: str, facts: Facts, names: list[str], events: int) -> TicketFacts:
+def ticket_facts(ticket_id: str, facts: Facts, names: list[str], events: int, graph: AttributeGraph) -> TicketFacts:
     """The published facts of one ticket."""
     record = TicketFacts(ticket_id=ticket_id, as_of_ms=facts.as_of, events=events)
     if facts.deleted:
         record.deleted = True
         return record
-    if facts.created is None or facts.attributes is None:
+    if facts.created is None:
         return record
     begun = facts.created[0]
     record.created_at_ms = begun
@@ -39,19 +39,8 @@ def ticket_facts(ticket_id: str, facts: Facts, names: list[str], events: int) ->
     if facts.status != NO_STATUS:
         record.status = STATUSES[facts.status]
         record.status_since_ms = facts.status_since
-    (
-        record.channel,
-        record.priority,
-        record.team,
-        record.category,
-        record.agent_id,
-        record.region,
-        record.language,
-        record.tier,
-        record.journey_stage,
-        record.origin,
-        record.handler,
-    ) = facts.attributes.values
+    for name, value in graph.attributes(facts.patches).items():
+        setattr(record, name, value)
     if facts.first_touch is not None:
         record.first_touch_seconds = (facts.first_touch[0] - begun) / 1000
     if facts.first_reply is not None and facts.first_reply_ms is not None:
