@@ -90,7 +90,7 @@ def processor_of(settings: Settings, app: App, committer: TransactionalCommitter
             dimension_limit=worker.dimension_limit,
         ),
     )
-    app.checkpoint = processor
+    app.checkpoint, app.committer = processor, committer
 
     @app.agent(app.batches(*INPUT_TOPICS), name="processor")
     async def process(stream: Any) -> None:
@@ -106,7 +106,7 @@ def sink_of(settings: Settings, app: App, committer: TransactionalCommitter) -> 
     client = connect(settings.clickhouse.target())
     migrate(client, settings.clickhouse.database, settings.clickhouse.retention.kept())
     sink = SinkAgent(app, committer, client, settings.clickhouse.database)
-    app.checkpoint = sink
+    app.checkpoint, app.committer = sink, committer
 
     @app.agent(app.batches(*SINK_TOPICS), name="sink")
     async def write(stream: Any) -> None:
