@@ -111,7 +111,7 @@ def run(demo: Demo, stopped: Stopped, tell: Tell, on_progress: Progress = lambda
             "it; expected a folder of an earlier demo, or a new one"
         )
     with ExitStack() as running:
-        tell("starting Kafka")
+        tell("starting Kafka (the first time on a machine, 45 MB are fetched for it)")
         kafka = running.enter_context(LocalKafka(demo.data / "kafka" if demo.data else None))
         client = {"bootstrap.servers": kafka.bootstrap}
         ensure_topics(client, default_specs(_PARTITIONS))
