@@ -115,7 +115,7 @@ def test_a_worker_that_dies_ends_the_demo_with_its_log() -> None:
     out, err = running.communicate(timeout=DEADLINE_SECONDS)
     assert running.returncode == 1
     assert "the worker ended with code -9; its log ends with:" in err
-    assert "ready: http://" in err
+    assert "deskpulse.worker: starting as demo" in err, "the end of its log"
     assert out == ""
 
 
