@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-import msgspec
+from streams.history import patch_values
 
-_MOST_PATCHES: Final = 200_000
+_MOST_PATCHES: Final = 20_000
 _ORIGIN: Final = "origin"
-_decode: Final = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Patch(NamedTuple):
@@ -93,7 +92,7 @@ class AttributeGraph:
         if patch is None:
             if len(self._patches) >= _MOST_PATCHES:
                 self._patches.clear()
-            values = _decode(text)
+            values = patch_values(text)
             relevant = tuple(values.get(name) for name in self._names)
             patch = self._patches[text] = Patch(values, relevant if any(v is not None for v in relevant) else None)
         return patch

@@ -82,6 +82,7 @@ MOST_NAMES: Final = 65_535
 VERSION: Final = 1
 _HEADER: Final = Struct(">BI")
 _decode_names: Final = msgspec.msgpack.Decoder(list[str]).decode
+_decode_patch: Final = msgspec.json.Decoder(dict[str, str]).decode
 _encode_names: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -217,16 +218,18 @@ def decode(value: bytes) -> tuple[list[str], bytes]:
 
 
 _patch_texts: dict[tuple[object, ...], str] = {}
-_MOST_PATCHES: Final = 200_000
+_MOST_PATCHES: Final = 20_000
+_PATCH_CODES: Final = "".join(chr(ord("a") + place) for place in range(len(ATTRIBUTES)))
+"""A patch names an attribute by the letter of its place in ``ATTRIBUTES``: tickets hold a great many patches."""
+_CREATION: Final = "+"
+"""Before a creation's patch: it says who began and who handles even where it does not say so."""
+_CREATION_VALUES: Final = {"origin": "customer", "handler": "human"}
 
 
 def patch_of(event: TicketCreated | TicketUpdated) -> str:
-    """The attributes that an event sets, as one text (a JSON object in the order of ``ATTRIBUTES``), '' of none.
-
-    A creation says who began and who handles, by default the customer and a human.
-    """
-    created = isinstance(event, TicketCreated)
+    """The attributes that an event sets, as one text (a JSON object of codes and values), '' of none."""
     values = (
+        isinstance(event, TicketCreated),
         event.channel,
         event.priority,
         event.team,
@@ -236,17 +239,26 @@ def patch_of(event: TicketCreated | TicketUpdated) -> str:
         event.language,
         event.tier,
         event.journey_stage,
-        "customer" if created and event.origin is UNSET else event.origin,
-        "human" if created and event.handler is UNSET else event.handler,
+        event.origin,
+        event.handler,
     )
     patch = _patch_texts.get(values)
     if patch is None:
         if len(_patch_texts) >= _MOST_PATCHES:
             _patch_texts.clear()
-        present = {name: value for name, value in zip(ATTRIBUTES, values, strict=True) if value is not UNSET}
+        present = {code: value for code, value in zip(_PATCH_CODES, values[1:], strict=True) if value is not UNSET}
         patch = msgspec.json.encode(present).decode() if present else ""
+        if values[0]:
+            patch = _CREATION + patch
         _patch_texts[values] = patch
     return patch
+
+
+def patch_values(patch: str) -> dict[str, str]:
+    """The attributes of :func:`patch_of` by their names."""
+    implied = _CREATION_VALUES if patch.startswith(_CREATION) else {}
+    given = _decode_patch(patch.removeprefix(_CREATION))
+    return implied | {ATTRIBUTES[ord(code) - ord("a")]: value for code, value in given.items()}
 
 
 def score_of(text: str) -> tuple[float, float, float]:

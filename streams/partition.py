@@ -25,6 +25,7 @@ from streams.contributions import change, contributions, pack
 from streams.facts import Facts, facts
 from streams.history import HistoryFullError
 from streams.published import CellRecords, Output, encode, ticket_facts
+from streams.shelf import Shelf
 from streams.ticket import Ticket
 from streams.timers import Timers
 from streams.watermark import Watermark
@@ -96,7 +97,7 @@ class Partition:
         hours = None if config.horizon_ms is None else -(-config.horizon_ms // (60 * _MINUTE_MS)) + 1
         self.panes = {"minute": Panes(RESOLUTIONS["minute"], MINUTES_KEPT), "hour": Panes(RESOLUTIONS["hour"], hours)}
         self.backlog = Backlog()
-        self._resting: dict[bytes, bytes] = {}
+        self._resting = Shelf()
         self._touched: dict[bytes, Ticket] = {}
         self._left: dict[bytes, int] = {}
         self._timers = Timers(self._due_of)
@@ -176,7 +177,7 @@ class Partition:
         for key in self._timers.due(now):
             held = self._touched.get(key)
             if held is None:
-                held = self._touched[key] = ticket.wake(self._resting[key])
+                held = self._touched[key] = ticket.wake(self._resting.get(key) or b"")
             held.due = 0
 
     @property
@@ -205,7 +206,7 @@ class Partition:
                 added.append(come)
             encoded = held.history.encode()
             due = self._due(found)
-            self._resting[key] = ticket.rest(due, after, encoded)
+            self._resting.put(key, ticket.rest(due, after, encoded))
             if due and due != held.due:
                 self._timers.set(due, key)
             if held.changed:
@@ -265,7 +266,7 @@ class Partition:
 
         What it contributed lies in panes that are older than every window, and goes with them.
         """
-        self._resting.pop(key, None)
+        self._resting.pop(key)
         self._left[key] = now
         histories.append({"key": key, "value": _LEFT + now.to_bytes(8, "big")})
 
@@ -287,25 +288,25 @@ class Partition:
             if key == CLOCK_KEY and value is not None:
                 self.watermark.value = int.from_bytes(value, "big")
             elif value is None:
-                self._resting.pop(key, None)
+                self._resting.pop(key)
                 self._left.pop(key, None)
             elif value[:1] == _LEFT:
-                self._resting.pop(key, None)
+                self._resting.pop(key)
                 self._left[key] = int.from_bytes(value[1:], "big")
             else:
-                self._resting[key] = ticket.rest(0, b"", value)
+                self._resting.put(key, ticket.rest(0, b"", value))
 
     def restored(self) -> None:
         """Derive the cells, the backlog and the timers from the restored histories; nothing is published."""
         now = self.watermark.value
         told: list[bytes] = []
-        for key, rest in self._resting.items():
-            held = ticket.wake(rest)
+        for key in list(self._resting):
+            held = ticket.wake(self._resting.get(key) or b"")
             found = facts(held.history.records, held.history.names, now, self._graph, self.config)
             after = pack(contributions(found))
             told.append(after)
             due = self._due(found)
-            self._resting[key] = ticket.rest(due, after, held.history.encode())
+            self._resting.put(key, ticket.rest(due, after, held.history.encode()))
             if due:
                 self._timers.set(due, key)
         self._count(b"".join(told), b"")

@@ -1,0 +1,51 @@
+"""The shelf is a mapping, however often values are replaced, and keeps no more waste than it says."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams import shelf
+from streams.shelf import Shelf
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([b"a", b"b", b"c", b"d" * 300]), st.none() | st.binary(max_size=40)), max_size=200
+    )
+)
+def test_it_is_a_mapping(steps: list[tuple[bytes, bytes | None]]) -> None:
+    kept, plain = Shelf(), dict[bytes, bytes]()
+    for key, value in steps:
+        if value is None:
+            kept.pop(key)
+            plain.pop(key, None)
+        else:
+            kept.put(key, value)
+            plain[key] = value
+        assert len(kept) == len(plain)
+    assert {key: kept.get(key) for key in kept} == plain
+    assert all((key in kept) == (key in plain) for key in (b"a", b"z"))
+
+
+def test_values_survive_when_buffers_are_emptied_and_the_waste_is_bounded() -> None:
+    kept, plain = Shelf(), dict[bytes, bytes]()
+    rng = random.Random(1)
+    for _ in range(40_000):
+        key = b"key-%d" % rng.randrange(2_000)
+        value = rng.randbytes(rng.randrange(200, 1_500))
+        kept.put(key, value)
+        plain[key] = value
+    assert {key: kept.get(key) for key in kept} == plain
+    live = sum(len(key) + len(value) + 6 for key, value in plain.items())
+    held = sum(map(len, kept._chunks.values()))
+    assert live <= held <= live / (1 - shelf._WASTE) + 2 * shelf._CHUNK
+
+
+def test_a_value_larger_than_a_buffer_is_kept() -> None:
+    kept = Shelf()
+    kept.put(b"large", b"x" * 3_000_000)
+    kept.put(b"small", b"y")
+    assert (len(kept.get(b"large") or b""), kept.get(b"small")) == (3_000_000, b"y")
