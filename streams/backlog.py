@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Backlog:
-    """Counts open tickets by when they were created."""
+    """Counts open tickets by dimensions, status and when they were created."""
 
     def __init__(self) -> None:
-        self._created: dict[tuple[int, int], dict[int, int]] = {}
+        self._tickets: dict[tuple[int, int, int], int] = {}
 
     def add(self, dimensions: int, status: int, created_ms: int, sign: int) -> None:
         """A ticket with this status and creation joins (``sign`` 1) or leaves (-1)."""
-        group = self._created.setdefault((dimensions, status), {})
-        number = group.get(created_ms, 0) + sign
+        key = dimensions, status, created_ms
+        number = self._tickets.get(key, 0) + sign
         if number:
-            group[created_ms] = number
+            self._tickets[key] = number
         else:
-            del group[created_ms]
-            if not group:
-                del self._created[dimensions, status]
+            del self._tickets[key]
 
-    def groups(self) -> Iterator[tuple[int, int, dict[int, int]]]:
-        """Dimensions, status, and how many were created at which millisecond."""
-        for (dimensions, status), created in self._created.items():
-            yield dimensions, status, created
+    def rows(self) -> NDArray[np.int64]:
+        """One row for each open ticket: dimensions, status, created (milliseconds). Shape (tickets, 3)."""
+        if not self._tickets:
+            return np.empty((0, 3), np.int64)
+        rows = np.array(list(self._tickets), np.int64)
+        return np.repeat(rows, np.fromiter(self._tickets.values(), np.int64, len(self._tickets)), axis=0)

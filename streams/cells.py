@@ -23,7 +23,7 @@ Int64s: TypeAlias = NDArray[np.int64]
 MEASURE_BITS: Final = 15
 DIMENSION_BITS: Final = 21
 _CELL_SHIFT: Final = MEASURE_BITS + DIMENSION_BITS
-_MEASURE_MASK: Final = (1 << MEASURE_BITS) - 1
+MEASURE_MASK: Final = (1 << MEASURE_BITS) - 1
 _DIMENSION_MASK: Final = (1 << DIMENSION_BITS) - 1
 
 RESOLUTIONS: Final[dict[str, int]] = {"minute": 1, "hour": 60}
@@ -93,7 +93,7 @@ class Panes:
     def add(self, minutes: Int64s, low_keys: Int64s, amounts: Int64s) -> None:
         """Add amounts; ``low_keys`` hold dimensions and measure. What counts before the oldest pane is left out."""
         keys = (minutes // self.width << _CELL_SHIFT) | low_keys
-        keys, sums = _sum_by(keys, amounts)
+        keys, sums = sum_by(keys, amounts)
         changed = (sums != 0) & (keys >= self.oldest << _CELL_SHIFT)
         keys, sums = keys[changed], sums[changed]
         if len(keys):
@@ -118,7 +118,7 @@ class Panes:
         lengths = np.searchsorted(keys, (cells + 1) << MEASURE_BITS) - starts
         ends = np.cumsum(lengths)
         places = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
-        measures = list(map(NAME_OF.__getitem__, (keys[places] & _MEASURE_MASK).tolist()))
+        measures = list(map(NAME_OF.__getitem__, (keys[places] & MEASURE_MASK).tolist()))
         values = amounts[places].tolist()
         start = 0
         for cell, end in zip(cells.tolist(), ends.tolist(), strict=True):
@@ -133,16 +133,14 @@ class Panes:
         """Take all cells as published."""
         self._dirty = np.empty(0, np.int64)
 
-    def totals(self, now_minute: int, length: int) -> dict[int, dict[int, int]]:
-        """The totals of the window of ``length`` panes that ends with that of now, by dimensions and measure."""
+    def window(self, now_minute: int, length: int) -> tuple[Int64s, Int64s]:
+        """The totals of the window of ``length`` panes that ends with that of now.
+
+        Two arrays: the low keys (``dimensions << MEASURE_BITS | measure``) in order, and their amounts.
+        """
         now = now_minute // self.width
         keys, amounts = self._entries.between((now - length + 1) << _CELL_SHIFT, (now + 1) << _CELL_SHIFT)
-        found: dict[int, dict[int, int]] = {}
-        low, sums = _sum_by(keys & ((1 << _CELL_SHIFT) - 1), amounts)
-        for key, amount in zip(low.tolist(), sums.tolist(), strict=True):
-            if amount:
-                found.setdefault(key >> MEASURE_BITS, {})[key & _MEASURE_MASK] = amount
-        return found
+        return sum_by(keys & ((1 << _CELL_SHIFT) - 1), amounts)
 
     def series(self, now_minute: int, length: int) -> list[dict[int, int]]:
         """The totals of each of the last ``length`` panes over all dimensions, oldest first."""
@@ -150,14 +148,14 @@ class Panes:
         first = now - length + 1
         keys, amounts = self._entries.between(first << _CELL_SHIFT, (now + 1) << _CELL_SHIFT)
         found: list[dict[int, int]] = [{} for _ in range(length)]
-        by_pane, sums = _sum_by((keys >> _CELL_SHIFT << MEASURE_BITS) | (keys & _MEASURE_MASK), amounts)
+        by_pane, sums = sum_by((keys >> _CELL_SHIFT << MEASURE_BITS) | (keys & MEASURE_MASK), amounts)
         for key, amount in zip(by_pane.tolist(), sums.tolist(), strict=True):
             if amount:
-                found[(key >> MEASURE_BITS) - first][key & _MEASURE_MASK] = amount
+                found[(key >> MEASURE_BITS) - first][key & MEASURE_MASK] = amount
         return found
 
 
-def _sum_by(keys: Int64s, amounts: Int64s) -> tuple[Int64s, Int64s]:
+def sum_by(keys: Int64s, amounts: Int64s) -> tuple[Int64s, Int64s]:
     """The distinct keys in order, and the sum of the amounts under each."""
     if not len(keys):
         return keys, amounts

@@ -45,7 +45,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "compression.type": "lz4",
     # A cut may hold more records than this: enqueueing then waits for room.
     "queue.buffering.max.messages": 200_000,
-    "queue.buffering.max.kbytes": 65_536,
+    "queue.buffering.max.kbytes": 32_768,
     # Only failures are of interest, and a callback for every record would cost more than producing it.
     "delivery.report.only.error": True,
 }

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from math import ceil
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from streams.attributes import Dimensions
+from streams.cells import MEASURE_BITS, MEASURE_MASK, sum_by
 from streams.figures import HOUR_WINDOWS, MINUTE_WINDOWS, WINDOWS_SECONDS
 from streams.history import STATUSES
 from streams.live import ALL, OTHER, BacklogAge, Group, LiveFigures
 from streams.measures import COUNT_ID
 from streams.partition import Partition
 
+Int64s: TypeAlias = NDArray[np.int64]
+
 _MINUTE_MS: Final = 60_000
 _EVERYTHING: Final = Group(ALL, "")
-_ACTIVITY: Final = tuple(COUNT_ID[name] for name in ("created", "solves", "agent_replies"))
+_ACTIVITY: Final = np.array([COUNT_ID[name] for name in ("created", "solves", "agent_replies")])
 
 WINDOW_PANES: Final[dict[str, tuple[str, int]]] = {
     name: ("minute", WINDOWS_SECONDS[name] // 60) for name in MINUTE_WINDOWS
@@ -27,112 +32,96 @@ CHART_MINUTES: Final = 60
 def picture(partitions: Sequence[Partition], dimensions: Dimensions, now_ms: int, limit: int) -> LiveFigures:
     """The figures at ``now_ms``. Of a dimension's values the ``limit`` busiest have their own, the rest is `other`."""
     minute = now_ms // _MINUTE_MS
-    by_window = {
-        window: _merged(partition.panes[resolution].totals(minute, length) for partition in partitions)
-        for window, (resolution, length) in WINDOW_PANES.items()
+    windows = {
+        window: _window(partitions, resolution, minute, length) for window, (resolution, length) in WINDOW_PANES.items()
     }
-    open_since = _open_since(partitions)
-    groups = _Groups(dimensions, limit, by_window, open_since)
-    backlog: dict[Group, dict[str, int]] = {}
-    ages: dict[Group, list[int]] = {}
-    for (number, status), created in open_since.items():
-        count = sum(created.values())
-        held = [at for at, n in created.items() for _ in range(n)]
-        for group in groups.of(number):
-            by_status = backlog.setdefault(group, {})
-            by_status[STATUSES[status]] = by_status.get(STATUSES[status], 0) + count
-            ages.setdefault(group, []).extend(held)
-    series = [
-        _merged({0: pane} for pane in panes).get(0, {})
-        for panes in zip(
-            *(partition.panes["minute"].series(minute, CHART_MINUTES) for partition in partitions), strict=True
-        )
-    ]
+    waiting = np.concatenate([np.empty((0, 3), np.int64), *(partition.backlog.rows() for partition in partitions)])
+    groupings = _groupings(dimensions, limit, [*windows.values()], waiting[:, 0])
     return LiveFigures(
         now_ms=now_ms,
-        totals={window: groups.totals(totals) for window, totals in by_window.items()},
-        backlog=backlog,
-        ages={group: _age(created, now_ms) for group, created in ages.items()},
-        history=tuple(series),
+        totals={window: _totals(low, amounts, groupings) for window, (low, amounts) in windows.items()},
+        backlog=_backlog(waiting, groupings),
+        ages=_ages(waiting, groupings, now_ms),
+        history=_series(partitions, minute),
     )
 
 
-class _Groups:
-    """Which groups a combination of dimensions counts in."""
-
-    def __init__(
-        self,
-        dimensions: Dimensions,
-        limit: int,
-        by_window: dict[str, dict[int, dict[int, int]]],
-        open_since: dict[tuple[int, int], dict[int, int]],
-    ) -> None:
-        self._dimensions = dimensions
-        self._of: dict[int, tuple[Group, ...]] = {}
-        activity: dict[Group, int] = {}
-        for totals in by_window.values():
-            for number, measures in totals.items():
-                weight = sum(measures.get(measure, 0) for measure in _ACTIVITY)
-                self._weigh(activity, number, weight)
-        for (number, _), created in open_since.items():
-            self._weigh(activity, number, sum(created.values()))
-        self._named: set[Group] = set()
-        for name in dimensions.names:
-            of_name = [group for group in activity if group.dimension == name]
-            of_name.sort(key=lambda group: (-activity[group], group.value))
-            self._named.update(of_name[:limit])
-
-    def _weigh(self, activity: dict[Group, int], number: int, weight: int) -> None:
-        for name, value in zip(self._dimensions.names, self._dimensions.values[number], strict=True):
-            group = Group(name, value)
-            activity[group] = activity.get(group, 0) + weight
-
-    def of(self, number: int) -> tuple[Group, ...]:
-        """Everything, and one group of each dimension."""
-        found = self._of.get(number)
-        if found is None:
-            own = [Group(*pair) for pair in zip(self._dimensions.names, self._dimensions.values[number], strict=True)]
-            found = self._of[number] = (
-                _EVERYTHING,
-                *(group if group in self._named else Group(group.dimension, OTHER) for group in own),
-            )
-        return found
-
-    def totals(self, by_number: dict[int, dict[int, int]]) -> dict[Group, dict[int, int]]:
-        """The totals of each group."""
-        found: dict[Group, dict[int, int]] = {_EVERYTHING: {}}
-        for number, measures in by_number.items():
-            for group in self.of(number):
-                _add(found.setdefault(group, {}), measures)
-        return found
+_Window: TypeAlias = tuple[Int64s, Int64s]
+"""Low keys and amounts, see ``cells.Panes.window``."""
+_Grouping: TypeAlias = tuple[list[Group], Int64s]
+"""Groups of one dimension, and for each combination of dimensions the place of its group among them."""
 
 
-def _add(to: dict[int, int], measures: dict[int, int]) -> None:
-    for measure, amount in measures.items():
-        to[measure] = to.get(measure, 0) + amount
+def _window(partitions: Sequence[Partition], resolution: str, minute: int, length: int) -> _Window:
+    parts = [partition.panes[resolution].window(minute, length) for partition in partitions]
+    empty = np.empty(0, np.int64)
+    return sum_by(
+        np.concatenate([empty, *(low for low, _ in parts)]),
+        np.concatenate([empty, *(amounts for _, amounts in parts)]),
+    )
 
 
-def _merged(parts: Iterable[dict[int, dict[int, int]]]) -> dict[int, dict[int, int]]:
-    merged: dict[int, dict[int, int]] = {}
-    for part in parts:
-        for number, measures in part.items():
-            _add(merged.setdefault(number, {}), measures)
-    return merged
+def _groupings(dimensions: Dimensions, limit: int, windows: Sequence[_Window], waiting: Int64s) -> list[_Grouping]:
+    """Everything as one group, then a grouping for each dimension."""
+    combinations = len(dimensions.values)
+    weights = np.bincount(waiting, minlength=combinations).astype(np.int64)
+    for low, amounts in windows:
+        active = np.isin(low & MEASURE_MASK, _ACTIVITY)
+        np.add.at(weights, low[active] >> MEASURE_BITS, amounts[active])
+    groupings: list[_Grouping] = [([_EVERYTHING], np.zeros(combinations, np.int64))]
+    for place, name in enumerate(dimensions.names):
+        weight_of: dict[str, int] = {}
+        for values, weight in zip(dimensions.values, weights.tolist(), strict=True):
+            weight_of[values[place]] = weight_of.get(values[place], 0) + weight
+        busiest = sorted(weight_of, key=lambda value: (-weight_of[value], value))
+        own = {value: number for number, value in enumerate(busiest[:limit])}
+        groups = [Group(name, value) for value in own]
+        if len(busiest) > limit:
+            groups.append(Group(name, OTHER))
+        of = [own.get(values[place], limit) for values in dimensions.values]
+        groupings.append((groups, np.array(of, np.int64)))
+    return groupings
 
 
-def _open_since(partitions: Sequence[Partition]) -> dict[tuple[int, int], dict[int, int]]:
-    found: dict[tuple[int, int], dict[int, int]] = {}
-    for partition in partitions:
-        for number, status, created in partition.backlog.groups():
-            _add(found.setdefault((number, status), {}), created)
+def _totals(low: Int64s, amounts: Int64s, groupings: Sequence[_Grouping]) -> dict[Group, dict[int, int]]:
+    found: dict[Group, dict[int, int]] = {_EVERYTHING: {}}
+    measures = low & MEASURE_MASK
+    for groups, group_of in groupings:
+        keys, sums = sum_by(group_of[low >> MEASURE_BITS] << MEASURE_BITS | measures, amounts)
+        for key, amount in zip(keys.tolist(), sums.tolist(), strict=True):
+            if amount:
+                found.setdefault(groups[key >> MEASURE_BITS], {})[key & MEASURE_MASK] = amount
     return found
 
 
-def _age(created: list[int], now_ms: int) -> BacklogAge:
-    created.sort(reverse=True)
-    youngest_first = created
+def _backlog(waiting: Int64s, groupings: Sequence[_Grouping]) -> dict[Group, dict[str, int]]:
+    found: dict[Group, dict[str, int]] = {}
+    for groups, group_of in groupings:
+        keys, counts = np.unique(group_of[waiting[:, 0]] * len(STATUSES) + waiting[:, 1], return_counts=True)
+        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+            group, status = divmod(key, len(STATUSES))
+            found.setdefault(groups[group], {})[STATUSES[status]] = count
+    return found
 
-    def at(q: float) -> float:
-        return (now_ms - youngest_first[max(0, ceil(q * len(youngest_first)) - 1)]) / 1000
 
-    return BacklogAge(oldest_seconds=at(1.0), p50_seconds=at(0.5), p90_seconds=at(0.9))
+def _ages(waiting: Int64s, groupings: Sequence[_Grouping], now_ms: int) -> dict[Group, BacklogAge]:
+    """Quantiles by nearest rank."""
+    found: dict[Group, BacklogAge] = {}
+    for groups, group_of in groupings:
+        of = group_of[waiting[:, 0]]
+        order = np.lexsort((-waiting[:, 2], of))
+        ages = (now_ms - waiting[order, 2]) / 1000
+        numbers, starts, counts = np.unique(of[order], return_index=True, return_counts=True)
+        for number, start, count in zip(numbers.tolist(), starts.tolist(), counts.tolist(), strict=True):
+            p50, p90 = (float(ages[start + -(-count * tenths // 10) - 1]) for tenths in (5, 9))
+            found[groups[number]] = BacklogAge(float(ages[start + count - 1]), p50, p90)
+    return found
+
+
+def _series(partitions: Sequence[Partition], minute: int) -> tuple[dict[int, int], ...]:
+    series: list[dict[int, int]] = [{} for _ in range(CHART_MINUTES)]
+    for partition in partitions:
+        for total, pane in zip(series, partition.panes["minute"].series(minute, CHART_MINUTES), strict=True):
+            for measure, amount in pane.items():
+                total[measure] = total.get(measure, 0) + amount
+    return tuple(series)
