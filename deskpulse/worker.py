@@ -17,6 +17,7 @@ import faust
 from mode import Service
 
 from deskpulse import worker_log
+from deskpulse.allocator import give_memory_back, trim
 from deskpulse.durations import duration_ms
 from deskpulse.settings import Settings
 from deskpulse.web import register
@@ -33,6 +34,7 @@ from streams.transport import App, fail
 
 SINK_TOPICS: Final = (FACTS, CELLS, SLA_EVENTS, *INPUT_TOPICS)
 _LOG: Final = logging.getLogger(__name__)
+_TRIM_SECONDS: Final = 10.0
 _YOUNG_OBJECTS: Final = 50_000
 """State is bytes, which the cyclic collector does not look at; what it does look at rarely is a cycle."""
 _LOOK_SECONDS: Final = 0.2
@@ -96,6 +98,7 @@ def processor_of(settings: Settings, app: App, committer: TransactionalCommitter
     async def process(stream: Any) -> None:
         async for batch in stream:
             processor.apply(batch)
+            await processor.room()
 
     _keep_running(app, processor.run)
     return processor
@@ -150,7 +153,15 @@ class Apps:
                 self.sink = sink_of(settings, app, committer)
             self.apps.append(app)
             self.services.append(_Committing(committer))
+        self.apps[0].task(self._trim)
         register(self.apps[0], self.live, self.health, self.not_ready, settings.bands.by_figure())
+
+    async def _trim(self) -> None:
+        app = self.apps[0]
+        while not app.should_stop:
+            await app.sleep(_TRIM_SECONDS)
+            gc.collect()
+            await asyncio.to_thread(trim)
 
     def live(self) -> LiveFigures:
         """The figures of the processor; none without one."""
@@ -182,6 +193,7 @@ def run(settings: Settings, log_level: str = "INFO", data: Path | None = None) -
         _LOG.warning("%s", problem)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    give_memory_back()
     apps = Apps(settings)
     apps.apps[0].task(_tell_when_ready(apps, f"http://{settings.worker.web_host}:{settings.worker.web_port}/"))
     gc.collect()

@@ -36,8 +36,8 @@ _BEHIND_RECORDS: Final = 50_000
 """With more records unread than this a worker is catching up, and nobody can look at its figures to the second."""
 _CATCH_UP_SECONDS: Final = 5.0
 """The least time between cuts while catching up: a ticket's facts are then derived once for more of its events."""
-_MOST_TICKETS: Final = 40_000
-"""A cut is made early when so many tickets wait for it, to bound the memory."""
+_MOST_TICKETS: Final = 50_000
+"""A cut is made early when so many tickets wait for it, and no batch is taken before it is made: a bound on memory."""
 _RESTORE_SECONDS: Final = 600.0
 
 
@@ -82,6 +82,8 @@ class Processor:
         self._applied: dict[tuple[str, int], int] = {}
         self._uncommitted: dict[tuple[str, int], int] = {}
         self._committing = asyncio.Lock()
+        self._room = asyncio.Event()
+        self._room.set()
         self._committed_at = time.monotonic()
         self._assigned = False
         self._gone: list[Partition] = []
@@ -101,6 +103,12 @@ class Processor:
         latest_ms = None if self.config.event_clock else self._clock_ms() + self.config.max_future_ms
         self._partitions[number].apply(topic, cast(Any, batch), latest_ms)
         self._applied[topic, number] = self._uncommitted[topic, number] = batch.end
+        if self._is_full():
+            self._room.clear()
+
+    async def room(self) -> None:
+        """Wait until there is room for another batch: what waits for a cut is bounded, however long a commit takes."""
+        await self._room.wait()
 
     def advance(self) -> None:
         """Let the time of all partitions go on."""
@@ -126,10 +134,12 @@ class Processor:
             if not self._partitions:
                 continue
             self.advance()
-            waiting = sum(partition.pending for partition in self._partitions.values())
-            if waiting >= _MOST_TICKETS or time.monotonic() - cut_at >= self._commit_seconds():
+            if self._is_full() or time.monotonic() - cut_at >= self._commit_seconds():
                 cut_at = time.monotonic()
                 await self.commit()
+
+    def _is_full(self) -> bool:
+        return sum(partition.pending for partition in self._partitions.values()) >= _MOST_TICKETS
 
     def _commit_seconds(self) -> float:
         behind = self.input_lag() > _BEHIND_RECORDS
@@ -163,6 +173,7 @@ class Processor:
                 if applied is not None:
                     offsets[topic, number] = applied
             await asyncio.sleep(0)
+        self._room.set()
         return Cut(offsets, records, annotated)
 
     # -- partitions come and go (``streams.commit.Checkpoint``)
@@ -199,6 +210,7 @@ class Processor:
         self._applied = {}
         self._uncommitted = {}
         self._assigned = False
+        self._room.set()
 
     # -- what others look at
 
