@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from clickhouse_connect.driver.client import Client
@@ -23,8 +24,8 @@ from streams.transport import App, Batch, Consumer
 _LOG: Final = logging.getLogger(__name__)
 _FLUSH_SECONDS: Final = 1.0
 """ClickHouse wants few, large inserts; this is the most that a row waits for others."""
-_MOST_ROWS: Final = 50_000
-"""Rows in hand beyond which no more are read."""
+_MOST_ROWS: Final = 20_000
+"""Rows in hand beyond which they are inserted at once and no more are read."""
 
 
 class SinkAgent:
@@ -39,6 +40,7 @@ class SinkAgent:
         self._waiting: list[Batch] = []
         self._rows = 0
         self._room = asyncio.Condition()
+        self._full = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._inserted: dict[TP, int] = {}
 
@@ -50,13 +52,17 @@ class SinkAgent:
         """Take a batch to be inserted; returns when there is room for another."""
         self._waiting.append(batch)
         self._rows += len(batch)
+        if self._rows >= _MOST_ROWS:
+            self._full.set()
         async with self._room:
             await self._room.wait_for(lambda: self._rows < _MOST_ROWS)
 
     async def run(self) -> None:
         """Insert what comes, until the app stops. An error of it has to end the worker."""
         while not self._app.should_stop:
-            await asyncio.sleep(_FLUSH_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._full.wait(), _FLUSH_SECONDS)
+            self._full.clear()
             await self.flush()
 
     async def flush(self, deadline_seconds: float = 30.0) -> None:
@@ -102,7 +108,7 @@ class SinkAgent:
 
     async def assigned(self, partitions: set[TP]) -> None:
         """Nothing to restore: offsets are all of the state."""
-        self._drop()
+        await self._drop()
 
     async def revoked(self, partitions: set[TP], deadline_seconds: float) -> None:
         """Insert and commit what is in hand, if that takes no longer than allowed: else the next owner does it."""
@@ -111,16 +117,18 @@ class SinkAgent:
                 await self.flush(deadline_seconds / 2)
         except TimeoutError:
             _LOG.warning("ClickHouse did not take %d rows in time; they will be read again", self._rows)
-        self._drop()
+        await self._drop()
 
     async def lost(self, partitions: set[TP]) -> None:
         """Let go."""
-        self._drop()
+        await self._drop()
 
-    def _drop(self) -> None:
+    async def _drop(self) -> None:
         self._waiting = []
         self._rows = 0
         self._inserted = {}
+        async with self._room:
+            self._room.notify_all()
 
 
 def _warn(state: RetryCallState) -> None:

@@ -142,8 +142,7 @@ class Processor:
         return sum(partition.pending for partition in self._partitions.values()) >= _MOST_TICKETS
 
     def _commit_seconds(self) -> float:
-        behind = self.input_lag() > _BEHIND_RECORDS
-        return max(self.config.commit_seconds, _CATCH_UP_SECONDS) if behind else self.config.commit_seconds
+        return max(self.config.commit_seconds, _CATCH_UP_SECONDS) if self.behind else self.config.commit_seconds
 
     async def commit(self, deadline_seconds: float = 30.0) -> None:
         """Cut and commit what was applied, after the commit that may be under way."""
@@ -223,6 +222,11 @@ class Processor:
     def not_ready(self) -> Sequence[str]:
         """Why this worker is not ready; nothing when it is."""
         return [] if self._assigned else ["no partitions are assigned and restored yet"]
+
+    @property
+    def behind(self) -> bool:
+        """Whether the worker is catching up."""
+        return self.input_lag() > _BEHIND_RECORDS
 
     def input_lag(self) -> int:
         """Records of the inputs that are not applied yet."""
