@@ -36,7 +36,7 @@ _BEHIND_RECORDS: Final = 50_000
 """With more records unread than this a worker is catching up, and nobody can look at its figures to the second."""
 _CATCH_UP_SECONDS: Final = 5.0
 """The least time between cuts while catching up: a ticket's facts are then derived once for more of its events."""
-_MOST_TICKETS: Final = 50_000
+_MOST_TICKETS: Final = 100_000
 """A cut is made early when so many tickets wait for it, and no batch is taken before it is made: a bound on memory."""
 _RESTORE_SECONDS: Final = 600.0
 
