@@ -17,7 +17,7 @@ import faust
 from mode import Service
 
 from deskpulse import worker_log
-from deskpulse.allocator import give_memory_back, trim
+from deskpulse.allocator import give_memory_back
 from deskpulse.durations import duration_ms
 from deskpulse.settings import Settings
 from deskpulse.web import register
@@ -34,7 +34,6 @@ from streams.transport import App, fail
 
 SINK_TOPICS: Final = (FACTS, CELLS, SLA_EVENTS, *INPUT_TOPICS)
 _LOG: Final = logging.getLogger(__name__)
-_LAG_LOOK_SECONDS: Final = 1.0
 _YOUNG_OBJECTS: Final = 50_000
 """State is bytes, which the cyclic collector does not look at; what it does look at rarely is a cycle."""
 _LOOK_SECONDS: Final = 0.2
@@ -153,19 +152,7 @@ class Apps:
                 self.sink = sink_of(settings, app, committer)
             self.apps.append(app)
             self.services.append(_Committing(committer))
-        self.apps[0].task(self._trim_when_caught_up)
         register(self.apps[0], self.live, self.health, self.not_ready, settings.bands.by_figure())
-
-    async def _trim_when_caught_up(self) -> None:
-        # Only then: it holds up everything for some tenths of a second.
-        app, was_behind = self.apps[0], False
-        while not app.should_stop:
-            await app.sleep(_LAG_LOOK_SECONDS)
-            behind = self.processor is not None and self.processor.behind
-            if was_behind and not behind:
-                gc.collect()
-                await asyncio.to_thread(trim)
-            was_behind = behind
 
     def live(self) -> LiveFigures:
         """The figures of the processor; none without one."""
