@@ -1,8 +1,8 @@
 """glibc's allocator, told to give memory back: a worker's cuts come and go, its tickets stay.
 
 By default glibc keeps an arena for every thread and learns from large blocks that they are to be kept; what a burst
-once needed then stays with the process. Where the C library is another one, nothing is done. Giving back the holes between used blocks as
-well (`malloc_trim`) was tried and left out: it held up the worker for 1.5 s.
+once needed then stays with the process. Where the C library is another one, nothing is done. Giving back the holes
+between used blocks as well (`malloc_trim`) was tried and left out: it held up the worker for 1.5 s.
 """
 
 from __future__ import annotations
