@@ -10,7 +10,6 @@ import asyncio
 import gc
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import faust
@@ -170,7 +169,7 @@ class Apps:
         return [reason for role in (self.processor, self.sink) if role for reason in role.not_ready()]
 
 
-def run(settings: Settings, log_level: str = "INFO", data: Path | None = None) -> None:
+def run(settings: Settings, log_level: str = "INFO") -> None:
     """Run a worker until it is told to end (SIGTERM, Ctrl-C) or has to; then the process exits.
 
     Topics that are missing are made; topics that are not as they must be raise ``streams.topics.TopicError``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 ALL = "all"
@@ -40,15 +40,6 @@ class LiveFigures:
     ages: Mapping[Group, BacklogAge]
     history: tuple[Mapping[int, int], ...] = field(default=())
     """The minute panes of the last hour over everything, oldest first: what the page draws."""
-
-    def groups(self) -> Iterator[Group]:
-        """Every group that has a figure in some window."""
-        seen: set[Group] = set()
-        for by_group in self.totals.values():
-            for group in by_group:
-                if group not in seen:
-                    seen.add(group)
-                    yield group
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ from streams.timers import Timers
 from streams.watermark import Watermark
 
 _MINUTE_MS: Final = 60_000
-_HOUR_MINUTES: Final = 60
 MINUTES_KEPT: Final = 1_440
 """Panes of a minute are kept for a day."""
 CLOCK_KEY: Final = b""

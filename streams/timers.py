@@ -44,9 +44,3 @@ class Timers:
             due, key = heapq.heappop(self._near)
             if self._due_of(key) == due:
                 yield key
-
-    def next_due(self) -> int | None:
-        """The earliest time at which something may be due, to the minute where it is far; None without any."""
-        near = [self._near[0][0]] if self._near else []
-        far = [self._order[0] * _MINUTE_MS] if self._order else []
-        return min(near + far, default=None)
