@@ -160,7 +160,7 @@ class Fcr(Section):
     """What counts as resolved at first contact."""
 
     parts: Annotated[tuple[FcrPart, ...], BeforeValidator(listed), AfterValidator(once), Field(min_length=1)] = Field(
-        default=("one_touch", "no_reopen"), description="The conditions that must all hold."
+        default=("one_touch", "no_reopen", "no_repeat"), description="The conditions that must all hold."
     )
     days: int = Field(
         default=7, ge=1, le=365, description="Days after the first solve in which a success can still fail."
@@ -247,6 +247,7 @@ class Settings(Section):
             fcr_parts=self.fcr.parts,
             fcr_days=self.fcr.days,
             horizon_ms=None if self.worker.horizon is None else duration_ms(self.worker.horizon),
+            policies=self.sla_policies(),
         )
 
     def changed(self, **sections: dict[str, Any]) -> Self:

@@ -53,10 +53,26 @@ class SurveyAnswer(Struct, frozen=True, omit_defaults=True, gc=False):
     """When it was given, milliseconds since 1970 UTC."""
 
 
+class NextReply(Struct, frozen=True, omit_defaults=True, gc=False):
+    """One wait of the customer after the first reply."""
+
+    started_at_ms: int
+    """The oldest unanswered message of the customer, or the reopening; milliseconds since 1970 UTC."""
+    ended_at_ms: int | None = None
+    """Milliseconds since 1970 UTC; null while it runs, as the others are."""
+    seconds: float | None = None
+    """How long it was."""
+    business_seconds: float | None = None
+    """How long it was within opening hours; null where all of it was, too."""
+    ended_by: str | None = None
+    """``reply``, ``solve`` or ``merge``."""
+
+
 class TicketFacts(Struct, kw_only=True, omit_defaults=True, gc=False):
     """The facts of one ticket at ``as_of_ms``; what is unknown or zero is left out of the JSON.
 
-    Key: the ticket's id. The newest record of a ticket holds; a deleted ticket has only ``deleted``.
+    Key: the ticket's id. The newest record of a ticket holds; a deleted ticket has only ``deleted``. A duration within
+    opening hours (``..._business_seconds``) is left out of the JSON where it equals the elapsed one.
     """
 
     ticket_id: str
@@ -88,36 +104,80 @@ class TicketFacts(Struct, kw_only=True, omit_defaults=True, gc=False):
     handler: str = ""
     first_touch_seconds: float | None = None
     """Creation to the first public message by an agent or a bot."""
+    first_touch_business_seconds: float | None = None
+    """The same within opening hours."""
     first_reply_at_ms: int | None = None
     """The first public message by a human agent, milliseconds since 1970 UTC."""
     first_reply_seconds: float | None = None
     """How long the customer waited for it; null until then."""
+    first_reply_business_seconds: float | None = None
+    """The same within opening hours."""
+    handoff_reply_seconds: float | None = None
+    """The last handover from a bot to a human, to the first public message by a human agent after it."""
+    handoff_reply_business_seconds: float | None = None
+    """The same within opening hours."""
+    next_replies: list[NextReply] | None = None
+    """The customer's waits after the first reply."""
     first_solved_at_ms: int | None = None
     """Milliseconds since 1970 UTC."""
     first_resolution_seconds: float | None = None
     """Creation to the first solve."""
+    first_resolution_business_seconds: float | None = None
+    """The same within opening hours."""
     last_solved_at_ms: int | None = None
     """Milliseconds since 1970 UTC."""
     full_resolution_seconds: float | None = None
     """Creation to the last solve."""
+    full_resolution_business_seconds: float | None = None
+    """The same within opening hours."""
     solves: int = 0
     """Entries into solved or closed."""
     reopens: int = 0
     """Departures from solved or closed."""
     agent_replies: int = 0
     """Public messages by human agents."""
+    customer_messages: int = 0
+    """The customer's contacts: the creation, where the customer began, and public messages."""
+    agents: int = 0
+    """How many different human agents wrote, internal notes included."""
+    channel_switches: int = 0
+    """Changes of channel along the customer's contacts."""
     status_seconds: dict[str, float] | None = None
     """Seconds in ``new``, ``open``, ``pending`` and ``on_hold``, where there were any."""
+    status_business_seconds: dict[str, float] | None = None
+    """The same within opening hours."""
+    requester_wait_seconds: float | None = None
+    """Seconds in ``new``, ``open`` and ``on_hold``."""
+    requester_wait_business_seconds: float | None = None
+    """The same within opening hours."""
+    agent_work_seconds: float | None = None
+    """Seconds in ``new`` and ``open``."""
+    agent_work_business_seconds: float | None = None
+    """The same within opening hours."""
+    unanswered: bool = False
+    """Whether the customer waits for a reply now."""
+    policy: str = ""
+    """The service-level policy in force."""
     one_touch: bool | None = None
     """At most one public human reply within the days of FCR; null where not solved."""
     no_followup: bool | None = None
     """No customer message after the creation within the days of FCR; null where not solved."""
     no_reopen: bool | None = None
     """Not reopened within the days of FCR; null where not solved."""
+    no_repeat: bool | None = None
+    """Not reopened, and no other ticket about the same within the days of FCR; null where not solved."""
     fcr: bool | None = None
     """First-contact resolution: all parts that the configuration names; null where not solved."""
     fcr_final: bool | None = None
     """Whether ``fcr`` can change no more; null where not solved."""
+    handled_by: str | None = None
+    """Who wrote to the customer: ``bot``, ``human`` or ``both``; null where nobody did."""
+    bot_resolved: bool | None = None
+    """First solved with a bot's message and no human reply before it; null where not solved."""
+    bot_resolved_durably: bool | None = None
+    """And neither reopened nor repeated within the days of FCR; null where not solved."""
+    service_recovery: bool | None = None
+    """Whether a failure (bad answer, breach) was followed by a good answer of the customer; null without a failure."""
     surveys_sent: dict[str, int] | None = None
     """Surveys sent, by kind."""
     answers: list[SurveyAnswer] | None = None
@@ -144,21 +204,29 @@ class Cell(Struct, kw_only=True, gc=False):
 
 
 class SlaEvent(Struct, kw_only=True, omit_defaults=True, gc=False):
-    """Something happened to one instance of a service-level target."""
+    """Something happened to one instance of a service-level target.
+
+    Key: the ticket's id. Of one instance (``ticket_id``, ``target``, ``started_at_ms``, ``instance``) and kind the
+    newest record holds; a ``retracted`` one takes back what it ``withdraws``.
+    """
 
     ticket_id: str
     kind: str
-    """``at_risk``, ``breached``, ``retracted``, ``met`` or ``cancelled``."""
+    """``at_risk``, ``breached``, ``met``, ``cancelled`` or ``retracted``."""
     target: str
     """Like ``first_reply`` or ``resolution``."""
     policy: str
     """The name of the policy that set it."""
     at_ms: int
-    """When it became so: the due time of a breach, however late it was noticed."""
+    """When it became so: the due time of a breach, however late it was noticed. Of a retraction: when it was known."""
     started_at_ms: int
     """When the instance started, milliseconds since 1970 UTC."""
+    instance: int = 1
+    """Which one of this target and start, from 1: after a breach a changed target is an instance of its own."""
     due_at_ms: int | None = None
     """When it is due, milliseconds since 1970 UTC; null while its clock is paused."""
+    withdraws: str = ""
+    """Of a retraction: the kind that holds no more."""
     channel: str = ""
     priority: str = ""
     team: str = ""

@@ -19,8 +19,7 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
-from streams.config import DAY_MS
-
+DAY_MS: Final = 86_400_000
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2100
 

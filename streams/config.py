@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-DAY_MS: Final = 86_400_000
-FCR_PARTS: Final = ("one_touch", "no_followup", "no_reopen")
+from streams.calendars import DAY_MS as DAY_MS
+from streams.policies import NO_POLICIES, Policies
+
+FCR_PARTS: Final = ("one_touch", "no_followup", "no_reopen", "no_repeat")
 
 
 @dataclass(frozen=True)
@@ -15,8 +17,9 @@ class DomainConfig:
 
     dimensions: tuple[str, ...] = ("channel", "priority", "team")
     """Attributes by which figures are kept, of ``schemas.outputs.ATTRIBUTES``."""
-    fcr_parts: tuple[str, ...] = ("one_touch", "no_reopen")
+    fcr_parts: tuple[str, ...] = ("one_touch", "no_reopen", "no_repeat")
     """The parts that first-contact resolution is made of, of :data:`FCR_PARTS`."""
     fcr_days: int = 7
     horizon_ms: int | None = 31 * DAY_MS
     """How long after its last event a solved ticket is kept; None: for ever."""
+    policies: Policies = NO_POLICIES

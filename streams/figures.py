@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import sqrt
 from typing import Final, TypeAlias
 
 from streams import buckets, measures
@@ -24,6 +25,8 @@ WINDOWS_SECONDS: Final[dict[str, int]] = {
 beyond. A window of ``w`` panes is now's and the ``w - 1`` before it."""
 MINUTE_WINDOWS: Final = ("5m", "15m", "1h", "24h")
 HOUR_WINDOWS: Final = ("7d", "30d")
+Z_95: Final = 1.959963984540054
+"""The standard normal distribution's 97.5 % quantile."""
 QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
 
 Totals: TypeAlias = Mapping[int, int]
@@ -72,6 +75,42 @@ class Ratio(Figure):
         above = sum(measures.count(totals, name) for name in self.plus)
         below = sum(measures.count(totals, name) for name in self.minus)
         return self.scale * (above - below) / denominator
+
+
+@dataclass(frozen=True)
+class Difference(Figure):
+    """Counts added up, less others."""
+
+    plus: tuple[str, ...] = ()
+    minus: tuple[str, ...] = ()
+
+    def value(self, totals: Totals) -> float:
+        """The difference; 0 of nothing."""
+        return sum(measures.count(totals, name) for name in self.plus) - sum(
+            measures.count(totals, name) for name in self.minus
+        )
+
+
+@dataclass(frozen=True)
+class Wilson(Figure):
+    """One end of the Wilson score interval (95 %) of the ratio of two counts.
+
+    Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927).
+    """
+
+    of: str = ""
+    by: str = ""
+    upper: bool = False
+
+    def value(self, totals: Totals) -> float | None:
+        """The end, 0-1; None without a denominator."""
+        n = measures.count(totals, self.by)
+        if n <= 0:
+            return None
+        share = measures.count(totals, self.of) / n
+        half = Z_95 * sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
+        middle = share + Z_95**2 / (2 * n)
+        return (middle + half if self.upper else middle - half) / (1 + Z_95**2 / n)
 
 
 @dataclass(frozen=True)
@@ -127,8 +166,13 @@ class Share(Figure):
 _DURATION_HELP: Final = {
     "first_touch": "Creation to the first public message by an agent or a bot",
     "first_reply": "First reply time: creation to the first public message by a human agent",
+    "next_reply": "Next reply time: the customer's oldest unanswered message to the next human reply",
+    "handoff_reply": "Handover from a bot to a human, to the first human reply after it",
     "first_resolution": "Creation to the first solve",
     "full_resolution": "Creation to the last solve",
+    "first_reply_business": "First reply time within opening hours",
+    "next_reply_business": "Next reply time within opening hours",
+    "full_resolution_business": "Creation to the last solve within opening hours",
 }
 
 
@@ -171,6 +215,22 @@ def _of_fcr_part(part: str, told: str) -> Figure:
     return Ratio(f"{part}_ratio", told, f"{part}_ratio", plus=(part,), by=("tickets_solved",))
 
 
+def _of_target(target: str) -> list[Figure]:
+    met, breached, labels = f"sla_{target}_met", f"sla_{target}_breached", (("target", target),)
+    return [
+        Count(met, "SLA instances met", "sla_met", labels, of=met),
+        Count(breached, "SLA instances breached", "sla_breached", labels, of=breached),
+        Ratio(
+            f"sla_{target}_attainment_ratio",
+            "SLA attainment: met by met and breached",
+            "sla_attainment_ratio",
+            labels,
+            plus=(met,),
+            by=(met, breached),
+        ),
+    ]
+
+
 FIGURES: Final[tuple[Figure, ...]] = (
     Count("created", "Tickets created", "tickets_created", of="created"),
     Count("solves", "Solves", "solves", of="solves"),
@@ -187,12 +247,17 @@ FIGURES: Final[tuple[Figure, ...]] = (
     _of_fcr_part("one_touch", "Share of first solves with at most one public human reply"),
     _of_fcr_part("no_followup", "Share of first solves without a further customer message"),
     _of_fcr_part("no_reopen", "Share of first solves that were not reopened"),
+    _of_fcr_part("no_repeat", "Share of first solves without a reopening or another ticket about the same"),
     Ratio("fcr_ratio", "First-contact resolution, provisional", "fcr_ratio", plus=("fcr",), by=("tickets_solved",)),
     Ratio("fcr_final_ratio", "First-contact resolution of what is final", "fcr_final_ratio",
           plus=("fcr_final_true",), by=("fcr_final",)),
     Count("csat_answers", "CSAT answers", "csat_answers", of="csat_answers"),
     Ratio("csat_ratio", "CSAT: share of satisfied answers", "csat_ratio",
           plus=("csat_satisfied",), by=("csat_answers",)),
+    Wilson("csat_ratio_low", "CSAT: lower end of the Wilson 95 % interval", "csat_ratio_low",
+           of="csat_satisfied", by="csat_answers"),
+    Wilson("csat_ratio_high", "CSAT: upper end of the Wilson 95 % interval", "csat_ratio_high",
+           of="csat_satisfied", by="csat_answers", upper=True),
     Ratio("csat_score_mean", "CSAT: mean score on the scale 1-5", "csat_score_mean",
           plus=("csat_score_milli",), by=("csat_answers",), scale=0.001),
     Ratio("csat_response_ratio", "CSAT: answers by surveys sent", "csat_response_ratio",
@@ -207,4 +272,13 @@ FIGURES: Final[tuple[Figure, ...]] = (
     Ratio("ces_ratio", "CES: share of easy answers", "ces_ratio", plus=("ces_easy",), by=("ces_answers",)),
     Ratio("ces_score_mean", "CES: mean score on the scale 1-7", "ces_score_mean",
           plus=("ces_score_milli",), by=("ces_answers",), scale=0.001),
+    Difference("net_flow", "Tickets created and reopened less solves: what the backlog grew by", "net_flow",
+               plus=("created", "reopens"), minus=("solves",)),
+    Ratio("bot_containment_ratio", "Share of the first solves with a bot's message that needed no human",
+          "bot_containment_ratio", plus=("bot_resolved",), by=("bot_tickets",)),
+    Ratio("bot_durable_containment_ratio", "And were neither reopened nor repeated", "bot_durable_containment_ratio",
+          plus=("bot_resolved_durably",), by=("bot_tickets",)),
+    Ratio("service_recovery_ratio", "Share of tickets with a failure after which the customer was satisfied again",
+          "service_recovery_ratio", plus=("recovered_tickets",), by=("failed_tickets",)),
+    *(figure for target in measures.TARGETS for figure in _of_target(target)),
 )  # fmt: skip

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 ALL = "all"
 """The name of the dimension that is none: the figure over everything. Its value is empty."""
 OTHER = "other"
 """What the values of a dimension beyond the configured limit are added up under."""
+
+
+SLA_STATES: Final = ("in_time", "at_risk", "breached")
+"""Of an instance that runs."""
+
+
+@dataclass(frozen=True)
+class SlaLabels:
+    """What breaches and the like are counted by since the worker began; beyond the limit values are `other`."""
+
+    kind: str
+    """As in ``schemas.outputs.SlaEvent``; a withdrawn breach is ``retracted``."""
+    target: str
+    policy: str
+    channel: str
+    priority: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,10 @@ class LiveFigures:
     ages: Mapping[Group, BacklogAge]
     history: tuple[Mapping[int, int], ...] = field(default=())
     """The minute panes of the last hour over everything, oldest first: what the page draws."""
+    unanswered: Mapping[Group, int] = field(default_factory=dict)
+    """Group to how many open tickets wait for a reply."""
+    sla: Mapping[Group, Mapping[tuple[str, str], int]] = field(default_factory=dict)
+    """Group to target and state (:data:`SLA_STATES`) to how many instances run."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +90,5 @@ class Health:
     """Records of facts, cells and SLA events committed since the worker began."""
     sink_records: int = 0
     """Records of inputs and outputs that the sink has put into ClickHouse since it began."""
+    sla_events: Mapping[SlaLabels, int] = field(default_factory=dict)
+    """SLA events raised since the worker began."""

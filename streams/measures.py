@@ -11,6 +11,9 @@ from typing import Final
 
 from streams import buckets
 
+TARGETS: Final = ("first_reply", "next_reply", "periodic_update", "requester_wait", "agent_work", "resolution")
+"""What service-level agreements are about, in the contract's order."""
+
 COUNTS: Final = (
     "created",
     "solves",
@@ -20,6 +23,7 @@ COUNTS: Final = (
     "one_touch",
     "no_followup",
     "no_reopen",
+    "no_repeat",
     "fcr",
     "fcr_final",
     "fcr_final_true",
@@ -41,12 +45,30 @@ COUNTS: Final = (
     "open_ms",
     "pending_ms",
     "on_hold_ms",
+    "bot_tickets",
+    "bot_resolved",
+    "bot_resolved_durably",
+    "failed_tickets",
+    "recovered_tickets",
+    *(f"sla_{target}_{outcome}" for target in TARGETS for outcome in ("met", "breached")),
 )
 """``tickets_solved`` counts a ticket at its first solve (the denominator of FCR), ``solved_tickets`` at its last (the
 denominator of the time in each status, ``new_ms`` to ``on_hold_ms``). Scores are sums in thousandths, on the default
-scale of their kind."""
+scale of their kind. ``bot_tickets`` are first solves with a bot's message before, the denominator of containment."""
 
-DURATIONS: Final = ("first_touch", "first_reply", "first_resolution", "full_resolution")
+DURATIONS: Final = (
+    "first_touch",
+    "first_reply",
+    "next_reply",
+    "handoff_reply",
+    "first_resolution",
+    "full_resolution",
+    "first_reply_business",
+    "next_reply_business",
+    "full_resolution_business",
+)
+"""Those within opening hours are counted only where a policy has a calendar that is not always open: elsewhere they are
+the elapsed ones."""
 
 SUM_BASE: Final = 256
 BUCKET_BASE: Final = 1024

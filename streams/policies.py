@@ -8,8 +8,8 @@ from typing import Final
 
 from schemas.outputs import ATTRIBUTES
 from streams.calendars import ALWAYS, Calendar
+from streams.measures import TARGETS as TARGETS
 
-TARGETS: Final = ("first_reply", "next_reply", "periodic_update", "requester_wait", "agent_work", "resolution")
 DEFAULT_AT_RISK_SHARE: Final = 0.8
 _MOST_REMEMBERED: Final = 100_000
 
@@ -88,3 +88,6 @@ class Policies:
 
     def __hash__(self) -> int:
         return hash(self.policies)
+
+
+NO_POLICIES: Final = Policies()
