@@ -11,7 +11,7 @@ from msgspec.structs import astuple, fields
 
 from schemas import events
 from schemas.bad_records import BadRecordError, UnknownTypeError
-from schemas.outputs import ATTRIBUTES, CELLS, FACTS, SLA_EVENTS, Cell, SlaEvent, TicketFacts
+from schemas.outputs import ATTRIBUTES, CELLS, FACTS, SLA_EVENTS, Cell, NextReply, SlaEvent, TicketFacts
 from sinks.tables import MEASURE_COLUMNS, TABLES, Table
 from streams import buckets, measures
 
@@ -101,11 +101,24 @@ def _maps(values: Sequence[dict[str, Any] | None]) -> list[dict[str, Any]]:
 
 
 def _tuples(values: Sequence[list[Struct] | None]) -> list[list[tuple[Any, ...]]]:
-    return [[astuple(one) for one in value] if value else [] for value in values]
+    return [[_whole(one) for one in value] if value else [] for value in values]
+
+
+def _whole(one: Struct) -> tuple[Any, ...]:
+    if isinstance(one, NextReply):
+        business = one.seconds if one.business_seconds is None else one.business_seconds
+        return one.started_at_ms, one.ended_at_ms, one.seconds, business, one.ended_by
+    return astuple(one)
+
+
+_BUSINESS: Final = "business_seconds"
 
 
 class _OfStructs:
-    """Builds the columns of a table whose columns are a struct's fields."""
+    """Builds the columns of a table whose columns are a struct's fields.
+
+    A duration within opening hours that the record leaves out is the elapsed one: the row says so.
+    """
 
     def __init__(self, struct: type[Struct], table: Table) -> None:
         self._table = table
@@ -114,12 +127,16 @@ class _OfStructs:
         type_of = dict(zip(*table.insert_columns, strict=True))
         self._maps = [name for name in self._names if type_of[name].startswith("Map")]
         self._arrays = [name for name in self._names if type_of[name].startswith("Array")]
+        self._elapsed = {name: name.replace(_BUSINESS, "seconds") for name in self._names if name.endswith(_BUSINESS)}
 
     def __call__(self, topic: str, partition: int, messages: Sequence[Message]) -> list[tuple[Table, Columns]]:
         rows = _decoded(self._decoder, topic, partition, messages)
         if not rows:
             return []
         given: dict[str, Sequence[Any]] = dict(zip(self._names, zip(*map(astuple, rows), strict=True), strict=True))
+        for business, elapsed in self._elapsed.items():
+            pairs = zip(given[business], given[elapsed], strict=True)
+            given[business] = [seconds if within is None else within for within, seconds in pairs]
         given |= {name: _maps(given[name]) for name in self._maps}
         given |= {name: _tuples(given[name]) for name in self._arrays}
         return [(self._table, _in_order(self._table, given | _provenance(partition, messages)))]

@@ -21,7 +21,7 @@ from streams import measures
 INSTANT: Final = "DateTime64(3, 'UTC')"
 WORD: Final = "LowCardinality(String)"
 """A string of a small set."""
-_WORDS: Final = frozenset((*ATTRIBUTES, "status", "kind", "target", "policy"))
+_WORDS: Final = frozenset((*ATTRIBUTES, "status", "kind", "target", "policy", "withdraws"))
 BUCKETS: Final = "Map(UInt16, Int64)"
 """Bucket of ``streams.buckets`` to how many durations it holds."""
 
@@ -129,7 +129,7 @@ def _cells(resolution: str) -> Table:
 
 _FACTS_IDENTITY, _FACTS_COLUMNS = _split(struct_columns(TicketFacts), ("ticket_id",))
 _SLA_IDENTITY, _SLA_COLUMNS = _split(
-    struct_columns(SlaEvent), ("ticket_id", "target", "policy", "started_at", "at", "kind")
+    struct_columns(SlaEvent), ("ticket_id", "target", "started_at", "instance", "kind", "withdraws")
 )
 
 TABLES: Final[dict[str, Table]] = {
@@ -148,11 +148,12 @@ TABLES: Final[dict[str, Table]] = {
         _cells("hour"),
         Table(
             name="sla_events",
-            holds="what happened to the service-level targets of tickets",
+            holds="what happened to the service-level targets of tickets, and what of it was withdrawn",
             identity=_SLA_IDENTITY,
             provenance=_of_record(),
             columns=_SLA_COLUMNS,
-            expires_by="at",
+            # Not `at`: what was withdrawn must not outlive its retraction, nor an older row a newer one.
+            expires_by="_produced_at",
         ),
         Table(
             name="events",

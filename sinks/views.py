@@ -13,20 +13,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from schemas.outputs import ATTRIBUTES
+from sinks.formulas import formula
 from sinks.tables import MEASURE_COLUMNS, TABLES
 from streams import buckets, measures
-from streams.figures import (
-    FIGURES,
-    MINUTE_WINDOWS,
-    WINDOWS_SECONDS,
-    Count,
-    Figure,
-    Mean,
-    Number,
-    Quantile,
-    Ratio,
-    Share,
-)
+from streams.figures import FIGURES, MINUTE_WINDOWS, WINDOWS_SECONDS
 from streams.live import ALL
 
 LONGEST_OF_MINUTES: Final = max(WINDOWS_SECONDS[name] for name in MINUTE_WINDOWS)
@@ -34,38 +24,8 @@ LONGEST_OF_MINUTES: Final = max(WINDOWS_SECONDS[name] for name in MINUTE_WINDOWS
 OPEN_STATUSES: Final = ("new", "open", "pending", "on_hold")
 
 
-def formula(figure: Figure) -> str:
-    """A figure as SQL over ``n_<count>``, ``ms_<duration>``, ``total_<duration>``, ``buckets_<duration>``, … of
-    :func:`_figures`; NULL where it has no value. Rounds like ``Figure.value``: same operations in the same order.
-
-    Raises ``TypeError`` for a kind of figure that has no SQL yet.
-    """
-    match figure:
-        case Count(of=name):
-            return f"n_{name}"
-        case Ratio(plus=plus, minus=minus, by=by, scale=scale):
-            above = _sum(plus, minus)
-            if scale != 1.0:
-                above = f"{scale} * {above}"
-            return f"if({_sum(by)} > 0, {above} / {_sum(by)}, NULL)"
-        case Number(of=name):
-            return f"total_{name}"
-        case Mean(of=name):
-            return f"if(total_{name} > 0, ms_{name} / total_{name} / 1000, NULL)"
-        case Quantile(of=name, q=q):
-            rank = f"greatest(1, ceil({q} * total_{name}))"
-            bucket = f"mapKeys(buckets_{name})[arrayFirstIndex(n -> n >= {rank}, ranks_{name})]"
-            return f"if(total_{name} > 0, middles_ms[{bucket} + 1] / 1000, NULL)"
-        case Share(of=name, under_seconds=seconds):
-            last = buckets.bucket_of(1000 * seconds) - 1
-            under = f"arraySum(mapValues(mapFilter((bucket, n) -> bucket <= {last}, buckets_{name})))"
-            return f"if(total_{name} > 0, {under} / total_{name}, NULL)"
-    raise TypeError(f"figure {figure.name!r}: {type(figure).__name__} has no SQL; add it to sinks/views.py")
-
-
-def _sum(plus: tuple[str, ...], minus: tuple[str, ...] = ()) -> str:
-    terms = " + ".join(f"n_{name}" for name in plus) + "".join(f" - n_{name}" for name in minus)
-    return terms if len(plus) + len(minus) == 1 else f"({terms})"
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def _listed(items: Iterable[str], indent: int) -> str:
@@ -80,10 +40,9 @@ def _of_dimension() -> str:
 
 def _known_dimension() -> str:
     names = (ALL, *ATTRIBUTES)
-    quoted = ", ".join(f"'{name}'" for name in names)
     message = f"no such dimension; expected one of {', '.join(names)}"
     # A subquery is evaluated always; a plain condition only where there are rows.
-    return f"(SELECT throwIf({{dimension:String}} NOT IN ({quoted}), '{message}')) = 0"
+    return f"(SELECT throwIf({{dimension:String}} NOT IN ({_quoted(names)}), '{message}')) = 0"
 
 
 def _figures(group: tuple[str, ...], cells: str) -> str:
@@ -168,18 +127,32 @@ def _elapsed_seconds(since: str, now: str) -> str:
     return f"greatest(0, toUnixTimestamp64Milli({now}) - toUnixTimestamp64Milli({since})) / 1000"
 
 
+_RUNS_IN: Final = {
+    "requester_wait_seconds": ("new", "open", "on_hold"),
+    "agent_work_seconds": ("new", "open"),
+}
+"""The sums of times in statuses, and in which."""
+
+
 def _tickets(now: str) -> str:
     """Every ticket that is not deleted, once; the time in its status and its age go on to ``now`` while it is open."""
     names = [column.name for column in (*TABLES["ticket_facts"].identity, *TABLES["ticket_facts"].columns)]
-    kept = [f"facts.{name} AS {name}" for name in names if name not in ("deleted", "status_seconds")]
-    statuses = ", ".join(f"'{status}'" for status in OPEN_STATUSES)
-    running = f"facts.status_seconds[facts.status] + {_elapsed_seconds('facts.as_of', now)}"
-    running_map = f"map(toString(facts.status), {running})"
+    kept = [f"facts.{name} AS {name}" for name in names if name not in ("deleted", "status_seconds", *_RUNS_IN)]
+    since = _elapsed_seconds("facts.as_of", now)
+    running_map = f"map(toString(facts.status), facts.status_seconds[facts.status] + {since})"
+    sums = [
+        f"facts.{name} + if(is_open AND facts.status IN ({_quoted(statuses)}), {since}, 0) AS {name}"
+        for name, statuses in _RUNS_IN.items()
+    ]
+    is_open = (
+        f"facts.created_at IS NOT NULL AND facts.merged_into IS NULL AND facts.status IN ({_quoted(OPEN_STATUSES)})"
+    )
     return f"""SELECT
     {_listed(kept, 4)},
-    facts.created_at IS NOT NULL AND facts.merged_into IS NULL AND facts.status IN ({statuses}) AS is_open,
+    {is_open} AS is_open,
     if(is_open, mapUpdate(CAST(facts.status_seconds, 'Map(String, Float64)'), {running_map}),
         CAST(facts.status_seconds, 'Map(String, Float64)')) AS status_seconds,
+    {_listed(sums, 4)},
     if(is_open, {_elapsed_seconds("facts.created_at", now)}, NULL) AS age_seconds
 FROM ticket_facts AS facts FINAL
 WHERE NOT facts.deleted"""
@@ -204,22 +177,42 @@ FROM
 (
     SELECT value,
         {_listed(by_status, 8)},
-        countIf(first_reply_at IS NULL AND status != '') AS unanswered_tickets,
+        countIf(unanswered) AS unanswered_tickets,
         arraySort(groupArrayIf(age, status != '')) AS ages
     FROM
     (
-        SELECT {_of_dimension()} AS value, toString(status) AS status, first_reply_at,
+        SELECT {_of_dimension()} AS value, toString(status) AS status, unanswered,
             {_elapsed_seconds("assumeNotNull(created_at)", _AT)} AS age
         FROM ticket_facts FINAL
         WHERE {_known_dimension()}
             AND NOT deleted AND created_at IS NOT NULL AND merged_into IS NULL AND ({open_now})
         UNION ALL
-        SELECT '' AS value, '' AS status, NULL AS first_reply_at, 0 AS age
+        SELECT '' AS value, '' AS status, false AS unanswered, 0 AS age
         WHERE {_known_dimension()} AND {{dimension:String}} = '{ALL}'
     )
     GROUP BY value
 )
 ORDER BY value"""
+
+
+def _sla_log() -> str:
+    """Of each instance and kind the newest row, raised or withdrawn; those withdrawn are left out."""
+    table = TABLES["sla_events"]
+    key = [column.name for column in table.identity if column.name not in ("kind", "withdraws")]
+    # In a tuple, since argMax passes over a NULL and would tell an older due time.
+    told = [column.name for column in (*table.columns, *table.provenance)]
+    newest = [f"tupleElement(newest, {place}) AS {name}" for place, name in enumerate(told, 1)]
+    return f"""SELECT
+    {_listed([*key, "raised AS kind", *newest], 4)}
+FROM
+(
+    SELECT {", ".join(key)}, if(kind = 'retracted', withdraws, kind) AS raised,
+        argMax(kind, _offset) AS newest_kind,
+        argMax(({", ".join(told)}), _offset) AS newest
+    FROM sla_events
+    GROUP BY {", ".join(key)}, raised
+)
+WHERE newest_kind != 'retracted'"""
 
 
 def _all_cells() -> str:
@@ -248,14 +241,21 @@ _TOLD: Final[dict[str, tuple[str, str]]] = {
         "SELECT * FROM figures_over_time(dimension = 'all', step = 300, since = now() - 3600, until = now())",
         _figures_over_time(),
     ),
-    "tickets": ("The facts of every ticket, once, without the deleted; open ones as of now.", _tickets(_NOW)),
+    "tickets": (
+        "The facts of every ticket, once, without the deleted. The elapsed clocks of open ones go on to now; those\n"
+        "within opening hours are as of the ticket's last event.",
+        _tickets(_NOW),
+    ),
     "tickets_at": ("The same with the clocks of open tickets as of `at`.", _tickets(_AT)),
     "backlog_by": (
         "The open tickets and their ages as of `at`, by one dimension.\n"
         "SELECT * FROM backlog_by(dimension = 'team', at = now())",
         _backlog_by(),
     ),
-    "sla_log": ("What happened to service-level targets, each once.", "SELECT * FROM sla_events FINAL"),
+    "sla_log": (
+        "What happened to service-level targets, each once, without what was withdrawn since.",
+        _sla_log(),
+    ),
     "archive": (
         "Every accepted record of the inputs, once as often as it was published.",
         "SELECT * FROM events FINAL",

@@ -6,10 +6,10 @@ SELECT [0.0, 1.0197761405476942, 1.0605094432121913, 1.1028697715345612, 1.14692
 
 -- What was counted, every cell once.
 CREATE OR REPLACE VIEW cells AS
-SELECT 'minute' AS resolution, pane_at, channel, priority, team, category, agent_id, region, language, tier, journey_stage, origin, handler, _partition, as_of, created, solves, tickets_solved, reopens, agent_replies, one_touch, no_followup, no_reopen, fcr, fcr_final, fcr_final_true, csat_sent, csat_answers, csat_satisfied, csat_score_milli, nps_sent, nps_answers, nps_promoters, nps_passives, nps_detractors, ces_sent, ces_answers, ces_easy, ces_score_milli, solved_tickets, new_ms, open_ms, pending_ms, on_hold_ms, first_touch_ms, first_reply_ms, first_resolution_ms, full_resolution_ms, first_touch_buckets, first_reply_buckets, first_resolution_buckets, full_resolution_buckets
+SELECT 'minute' AS resolution, pane_at, channel, priority, team, category, agent_id, region, language, tier, journey_stage, origin, handler, _partition, as_of, created, solves, tickets_solved, reopens, agent_replies, one_touch, no_followup, no_reopen, no_repeat, fcr, fcr_final, fcr_final_true, csat_sent, csat_answers, csat_satisfied, csat_score_milli, nps_sent, nps_answers, nps_promoters, nps_passives, nps_detractors, ces_sent, ces_answers, ces_easy, ces_score_milli, solved_tickets, new_ms, open_ms, pending_ms, on_hold_ms, bot_tickets, bot_resolved, bot_resolved_durably, failed_tickets, recovered_tickets, sla_first_reply_met, sla_first_reply_breached, sla_next_reply_met, sla_next_reply_breached, sla_periodic_update_met, sla_periodic_update_breached, sla_requester_wait_met, sla_requester_wait_breached, sla_agent_work_met, sla_agent_work_breached, sla_resolution_met, sla_resolution_breached, first_touch_ms, first_reply_ms, next_reply_ms, handoff_reply_ms, first_resolution_ms, full_resolution_ms, first_reply_business_ms, next_reply_business_ms, full_resolution_business_ms, first_touch_buckets, first_reply_buckets, next_reply_buckets, handoff_reply_buckets, first_resolution_buckets, full_resolution_buckets, first_reply_business_buckets, next_reply_business_buckets, full_resolution_business_buckets
 FROM cells_minute FINAL
 UNION ALL
-SELECT 'hour' AS resolution, pane_at, channel, priority, team, category, agent_id, region, language, tier, journey_stage, origin, handler, _partition, as_of, created, solves, tickets_solved, reopens, agent_replies, one_touch, no_followup, no_reopen, fcr, fcr_final, fcr_final_true, csat_sent, csat_answers, csat_satisfied, csat_score_milli, nps_sent, nps_answers, nps_promoters, nps_passives, nps_detractors, ces_sent, ces_answers, ces_easy, ces_score_milli, solved_tickets, new_ms, open_ms, pending_ms, on_hold_ms, first_touch_ms, first_reply_ms, first_resolution_ms, full_resolution_ms, first_touch_buckets, first_reply_buckets, first_resolution_buckets, full_resolution_buckets
+SELECT 'hour' AS resolution, pane_at, channel, priority, team, category, agent_id, region, language, tier, journey_stage, origin, handler, _partition, as_of, created, solves, tickets_solved, reopens, agent_replies, one_touch, no_followup, no_reopen, no_repeat, fcr, fcr_final, fcr_final_true, csat_sent, csat_answers, csat_satisfied, csat_score_milli, nps_sent, nps_answers, nps_promoters, nps_passives, nps_detractors, ces_sent, ces_answers, ces_easy, ces_score_milli, solved_tickets, new_ms, open_ms, pending_ms, on_hold_ms, bot_tickets, bot_resolved, bot_resolved_durably, failed_tickets, recovered_tickets, sla_first_reply_met, sla_first_reply_breached, sla_next_reply_met, sla_next_reply_breached, sla_periodic_update_met, sla_periodic_update_breached, sla_requester_wait_met, sla_requester_wait_breached, sla_agent_work_met, sla_agent_work_breached, sla_resolution_met, sla_resolution_breached, first_touch_ms, first_reply_ms, next_reply_ms, handoff_reply_ms, first_resolution_ms, full_resolution_ms, first_reply_business_ms, next_reply_business_ms, full_resolution_business_ms, first_touch_buckets, first_reply_buckets, next_reply_buckets, handoff_reply_buckets, first_resolution_buckets, full_resolution_buckets, first_reply_business_buckets, next_reply_business_buckets, full_resolution_business_buckets
 FROM cells_hour FINAL;
 
 -- Every figure over the window that ends with the pane of `at`, by one dimension (`all`: over everything).
@@ -46,6 +46,28 @@ SELECT
     if(total_first_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_first_reply))) / total_first_reply, NULL) AS first_reply_under_3600s_ratio,
     if(total_first_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_first_reply))) / total_first_reply, NULL) AS first_reply_under_14400s_ratio,
     if(total_first_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_first_reply))) / total_first_reply, NULL) AS first_reply_under_86400s_ratio,
+    total_next_reply AS next_reply_count,
+    if(total_next_reply > 0, ms_next_reply / total_next_reply / 1000, NULL) AS next_reply_seconds_mean,
+    if(total_next_reply > 0, middles_ms[mapKeys(buckets_next_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.5 * total_next_reply)), ranks_next_reply)] + 1] / 1000, NULL) AS next_reply_seconds_p50,
+    if(total_next_reply > 0, middles_ms[mapKeys(buckets_next_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.9 * total_next_reply)), ranks_next_reply)] + 1] / 1000, NULL) AS next_reply_seconds_p90,
+    if(total_next_reply > 0, middles_ms[mapKeys(buckets_next_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.95 * total_next_reply)), ranks_next_reply)] + 1] / 1000, NULL) AS next_reply_seconds_p95,
+    if(total_next_reply > 0, middles_ms[mapKeys(buckets_next_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.99 * total_next_reply)), ranks_next_reply)] + 1] / 1000, NULL) AS next_reply_seconds_p99,
+    if(total_next_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 322, buckets_next_reply))) / total_next_reply, NULL) AS next_reply_under_300s_ratio,
+    if(total_next_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 351, buckets_next_reply))) / total_next_reply, NULL) AS next_reply_under_900s_ratio,
+    if(total_next_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_next_reply))) / total_next_reply, NULL) AS next_reply_under_3600s_ratio,
+    if(total_next_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_next_reply))) / total_next_reply, NULL) AS next_reply_under_14400s_ratio,
+    if(total_next_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_next_reply))) / total_next_reply, NULL) AS next_reply_under_86400s_ratio,
+    total_handoff_reply AS handoff_reply_count,
+    if(total_handoff_reply > 0, ms_handoff_reply / total_handoff_reply / 1000, NULL) AS handoff_reply_seconds_mean,
+    if(total_handoff_reply > 0, middles_ms[mapKeys(buckets_handoff_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.5 * total_handoff_reply)), ranks_handoff_reply)] + 1] / 1000, NULL) AS handoff_reply_seconds_p50,
+    if(total_handoff_reply > 0, middles_ms[mapKeys(buckets_handoff_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.9 * total_handoff_reply)), ranks_handoff_reply)] + 1] / 1000, NULL) AS handoff_reply_seconds_p90,
+    if(total_handoff_reply > 0, middles_ms[mapKeys(buckets_handoff_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.95 * total_handoff_reply)), ranks_handoff_reply)] + 1] / 1000, NULL) AS handoff_reply_seconds_p95,
+    if(total_handoff_reply > 0, middles_ms[mapKeys(buckets_handoff_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.99 * total_handoff_reply)), ranks_handoff_reply)] + 1] / 1000, NULL) AS handoff_reply_seconds_p99,
+    if(total_handoff_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 322, buckets_handoff_reply))) / total_handoff_reply, NULL) AS handoff_reply_under_300s_ratio,
+    if(total_handoff_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 351, buckets_handoff_reply))) / total_handoff_reply, NULL) AS handoff_reply_under_900s_ratio,
+    if(total_handoff_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_handoff_reply))) / total_handoff_reply, NULL) AS handoff_reply_under_3600s_ratio,
+    if(total_handoff_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_handoff_reply))) / total_handoff_reply, NULL) AS handoff_reply_under_14400s_ratio,
+    if(total_handoff_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_handoff_reply))) / total_handoff_reply, NULL) AS handoff_reply_under_86400s_ratio,
     total_first_resolution AS first_resolution_count,
     if(total_first_resolution > 0, ms_first_resolution / total_first_resolution / 1000, NULL) AS first_resolution_seconds_mean,
     if(total_first_resolution > 0, middles_ms[mapKeys(buckets_first_resolution)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.5 * total_first_resolution)), ranks_first_resolution)] + 1] / 1000, NULL) AS first_resolution_seconds_p50,
@@ -68,6 +90,39 @@ SELECT
     if(total_full_resolution > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_full_resolution))) / total_full_resolution, NULL) AS full_resolution_under_3600s_ratio,
     if(total_full_resolution > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_full_resolution))) / total_full_resolution, NULL) AS full_resolution_under_14400s_ratio,
     if(total_full_resolution > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_full_resolution))) / total_full_resolution, NULL) AS full_resolution_under_86400s_ratio,
+    total_first_reply_business AS first_reply_business_count,
+    if(total_first_reply_business > 0, ms_first_reply_business / total_first_reply_business / 1000, NULL) AS first_reply_business_seconds_mean,
+    if(total_first_reply_business > 0, middles_ms[mapKeys(buckets_first_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.5 * total_first_reply_business)), ranks_first_reply_business)] + 1] / 1000, NULL) AS first_reply_business_seconds_p50,
+    if(total_first_reply_business > 0, middles_ms[mapKeys(buckets_first_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.9 * total_first_reply_business)), ranks_first_reply_business)] + 1] / 1000, NULL) AS first_reply_business_seconds_p90,
+    if(total_first_reply_business > 0, middles_ms[mapKeys(buckets_first_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.95 * total_first_reply_business)), ranks_first_reply_business)] + 1] / 1000, NULL) AS first_reply_business_seconds_p95,
+    if(total_first_reply_business > 0, middles_ms[mapKeys(buckets_first_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.99 * total_first_reply_business)), ranks_first_reply_business)] + 1] / 1000, NULL) AS first_reply_business_seconds_p99,
+    if(total_first_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 322, buckets_first_reply_business))) / total_first_reply_business, NULL) AS first_reply_business_under_300s_ratio,
+    if(total_first_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 351, buckets_first_reply_business))) / total_first_reply_business, NULL) AS first_reply_business_under_900s_ratio,
+    if(total_first_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_first_reply_business))) / total_first_reply_business, NULL) AS first_reply_business_under_3600s_ratio,
+    if(total_first_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_first_reply_business))) / total_first_reply_business, NULL) AS first_reply_business_under_14400s_ratio,
+    if(total_first_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_first_reply_business))) / total_first_reply_business, NULL) AS first_reply_business_under_86400s_ratio,
+    total_next_reply_business AS next_reply_business_count,
+    if(total_next_reply_business > 0, ms_next_reply_business / total_next_reply_business / 1000, NULL) AS next_reply_business_seconds_mean,
+    if(total_next_reply_business > 0, middles_ms[mapKeys(buckets_next_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.5 * total_next_reply_business)), ranks_next_reply_business)] + 1] / 1000, NULL) AS next_reply_business_seconds_p50,
+    if(total_next_reply_business > 0, middles_ms[mapKeys(buckets_next_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.9 * total_next_reply_business)), ranks_next_reply_business)] + 1] / 1000, NULL) AS next_reply_business_seconds_p90,
+    if(total_next_reply_business > 0, middles_ms[mapKeys(buckets_next_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.95 * total_next_reply_business)), ranks_next_reply_business)] + 1] / 1000, NULL) AS next_reply_business_seconds_p95,
+    if(total_next_reply_business > 0, middles_ms[mapKeys(buckets_next_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.99 * total_next_reply_business)), ranks_next_reply_business)] + 1] / 1000, NULL) AS next_reply_business_seconds_p99,
+    if(total_next_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 322, buckets_next_reply_business))) / total_next_reply_business, NULL) AS next_reply_business_under_300s_ratio,
+    if(total_next_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 351, buckets_next_reply_business))) / total_next_reply_business, NULL) AS next_reply_business_under_900s_ratio,
+    if(total_next_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_next_reply_business))) / total_next_reply_business, NULL) AS next_reply_business_under_3600s_ratio,
+    if(total_next_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_next_reply_business))) / total_next_reply_business, NULL) AS next_reply_business_under_14400s_ratio,
+    if(total_next_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_next_reply_business))) / total_next_reply_business, NULL) AS next_reply_business_under_86400s_ratio,
+    total_full_resolution_business AS full_resolution_business_count,
+    if(total_full_resolution_business > 0, ms_full_resolution_business / total_full_resolution_business / 1000, NULL) AS full_resolution_business_seconds_mean,
+    if(total_full_resolution_business > 0, middles_ms[mapKeys(buckets_full_resolution_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.5 * total_full_resolution_business)), ranks_full_resolution_business)] + 1] / 1000, NULL) AS full_resolution_business_seconds_p50,
+    if(total_full_resolution_business > 0, middles_ms[mapKeys(buckets_full_resolution_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.9 * total_full_resolution_business)), ranks_full_resolution_business)] + 1] / 1000, NULL) AS full_resolution_business_seconds_p90,
+    if(total_full_resolution_business > 0, middles_ms[mapKeys(buckets_full_resolution_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.95 * total_full_resolution_business)), ranks_full_resolution_business)] + 1] / 1000, NULL) AS full_resolution_business_seconds_p95,
+    if(total_full_resolution_business > 0, middles_ms[mapKeys(buckets_full_resolution_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.99 * total_full_resolution_business)), ranks_full_resolution_business)] + 1] / 1000, NULL) AS full_resolution_business_seconds_p99,
+    if(total_full_resolution_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 322, buckets_full_resolution_business))) / total_full_resolution_business, NULL) AS full_resolution_business_under_300s_ratio,
+    if(total_full_resolution_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 351, buckets_full_resolution_business))) / total_full_resolution_business, NULL) AS full_resolution_business_under_900s_ratio,
+    if(total_full_resolution_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_full_resolution_business))) / total_full_resolution_business, NULL) AS full_resolution_business_under_3600s_ratio,
+    if(total_full_resolution_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_full_resolution_business))) / total_full_resolution_business, NULL) AS full_resolution_business_under_14400s_ratio,
+    if(total_full_resolution_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_full_resolution_business))) / total_full_resolution_business, NULL) AS full_resolution_business_under_86400s_ratio,
     if(n_solved_tickets > 0, 0.001 * n_new_ms / n_solved_tickets, NULL) AS status_new_seconds_mean,
     if(n_solved_tickets > 0, 0.001 * n_open_ms / n_solved_tickets, NULL) AS status_open_seconds_mean,
     if(n_solved_tickets > 0, 0.001 * n_pending_ms / n_solved_tickets, NULL) AS status_pending_seconds_mean,
@@ -77,10 +132,13 @@ SELECT
     if(n_tickets_solved > 0, n_one_touch / n_tickets_solved, NULL) AS one_touch_ratio,
     if(n_tickets_solved > 0, n_no_followup / n_tickets_solved, NULL) AS no_followup_ratio,
     if(n_tickets_solved > 0, n_no_reopen / n_tickets_solved, NULL) AS no_reopen_ratio,
+    if(n_tickets_solved > 0, n_no_repeat / n_tickets_solved, NULL) AS no_repeat_ratio,
     if(n_tickets_solved > 0, n_fcr / n_tickets_solved, NULL) AS fcr_ratio,
     if(n_fcr_final > 0, n_fcr_final_true / n_fcr_final, NULL) AS fcr_final_ratio,
     n_csat_answers AS csat_answers,
     if(n_csat_answers > 0, n_csat_satisfied / n_csat_answers, NULL) AS csat_ratio,
+    if(n_csat_answers > 0, ((n_csat_satisfied / n_csat_answers) + 3.8414588206941254 / (2 * n_csat_answers) - 1.959963984540054 * sqrt((n_csat_satisfied / n_csat_answers) * (1 - (n_csat_satisfied / n_csat_answers)) / n_csat_answers + 3.8414588206941254 / (4 * n_csat_answers * n_csat_answers))) / (1 + 3.8414588206941254 / n_csat_answers), NULL) AS csat_ratio_low,
+    if(n_csat_answers > 0, ((n_csat_satisfied / n_csat_answers) + 3.8414588206941254 / (2 * n_csat_answers) + 1.959963984540054 * sqrt((n_csat_satisfied / n_csat_answers) * (1 - (n_csat_satisfied / n_csat_answers)) / n_csat_answers + 3.8414588206941254 / (4 * n_csat_answers * n_csat_answers))) / (1 + 3.8414588206941254 / n_csat_answers), NULL) AS csat_ratio_high,
     if(n_csat_answers > 0, 0.001 * n_csat_score_milli / n_csat_answers, NULL) AS csat_score_mean,
     if(n_csat_sent > 0, n_csat_answers / n_csat_sent, NULL) AS csat_response_ratio,
     n_nps_answers AS nps_answers,
@@ -90,7 +148,29 @@ SELECT
     if(n_nps_answers > 0, 100.0 * (n_nps_promoters - n_nps_detractors) / n_nps_answers, NULL) AS nps_score,
     n_ces_answers AS ces_answers,
     if(n_ces_answers > 0, n_ces_easy / n_ces_answers, NULL) AS ces_ratio,
-    if(n_ces_answers > 0, 0.001 * n_ces_score_milli / n_ces_answers, NULL) AS ces_score_mean
+    if(n_ces_answers > 0, 0.001 * n_ces_score_milli / n_ces_answers, NULL) AS ces_score_mean,
+    (n_created + n_reopens - n_solves) AS net_flow,
+    if(n_bot_tickets > 0, n_bot_resolved / n_bot_tickets, NULL) AS bot_containment_ratio,
+    if(n_bot_tickets > 0, n_bot_resolved_durably / n_bot_tickets, NULL) AS bot_durable_containment_ratio,
+    if(n_failed_tickets > 0, n_recovered_tickets / n_failed_tickets, NULL) AS service_recovery_ratio,
+    n_sla_first_reply_met AS sla_first_reply_met,
+    n_sla_first_reply_breached AS sla_first_reply_breached,
+    if((n_sla_first_reply_met + n_sla_first_reply_breached) > 0, n_sla_first_reply_met / (n_sla_first_reply_met + n_sla_first_reply_breached), NULL) AS sla_first_reply_attainment_ratio,
+    n_sla_next_reply_met AS sla_next_reply_met,
+    n_sla_next_reply_breached AS sla_next_reply_breached,
+    if((n_sla_next_reply_met + n_sla_next_reply_breached) > 0, n_sla_next_reply_met / (n_sla_next_reply_met + n_sla_next_reply_breached), NULL) AS sla_next_reply_attainment_ratio,
+    n_sla_periodic_update_met AS sla_periodic_update_met,
+    n_sla_periodic_update_breached AS sla_periodic_update_breached,
+    if((n_sla_periodic_update_met + n_sla_periodic_update_breached) > 0, n_sla_periodic_update_met / (n_sla_periodic_update_met + n_sla_periodic_update_breached), NULL) AS sla_periodic_update_attainment_ratio,
+    n_sla_requester_wait_met AS sla_requester_wait_met,
+    n_sla_requester_wait_breached AS sla_requester_wait_breached,
+    if((n_sla_requester_wait_met + n_sla_requester_wait_breached) > 0, n_sla_requester_wait_met / (n_sla_requester_wait_met + n_sla_requester_wait_breached), NULL) AS sla_requester_wait_attainment_ratio,
+    n_sla_agent_work_met AS sla_agent_work_met,
+    n_sla_agent_work_breached AS sla_agent_work_breached,
+    if((n_sla_agent_work_met + n_sla_agent_work_breached) > 0, n_sla_agent_work_met / (n_sla_agent_work_met + n_sla_agent_work_breached), NULL) AS sla_agent_work_attainment_ratio,
+    n_sla_resolution_met AS sla_resolution_met,
+    n_sla_resolution_breached AS sla_resolution_breached,
+    if((n_sla_resolution_met + n_sla_resolution_breached) > 0, n_sla_resolution_met / (n_sla_resolution_met + n_sla_resolution_breached), NULL) AS sla_resolution_attainment_ratio
 FROM
 (
     SELECT *,
@@ -98,10 +178,20 @@ FROM
         arraySum(mapValues(buckets_first_touch)) AS total_first_touch,
         arrayCumSum(mapValues(buckets_first_reply)) AS ranks_first_reply,
         arraySum(mapValues(buckets_first_reply)) AS total_first_reply,
+        arrayCumSum(mapValues(buckets_next_reply)) AS ranks_next_reply,
+        arraySum(mapValues(buckets_next_reply)) AS total_next_reply,
+        arrayCumSum(mapValues(buckets_handoff_reply)) AS ranks_handoff_reply,
+        arraySum(mapValues(buckets_handoff_reply)) AS total_handoff_reply,
         arrayCumSum(mapValues(buckets_first_resolution)) AS ranks_first_resolution,
         arraySum(mapValues(buckets_first_resolution)) AS total_first_resolution,
         arrayCumSum(mapValues(buckets_full_resolution)) AS ranks_full_resolution,
-        arraySum(mapValues(buckets_full_resolution)) AS total_full_resolution
+        arraySum(mapValues(buckets_full_resolution)) AS total_full_resolution,
+        arrayCumSum(mapValues(buckets_first_reply_business)) AS ranks_first_reply_business,
+        arraySum(mapValues(buckets_first_reply_business)) AS total_first_reply_business,
+        arrayCumSum(mapValues(buckets_next_reply_business)) AS ranks_next_reply_business,
+        arraySum(mapValues(buckets_next_reply_business)) AS total_next_reply_business,
+        arrayCumSum(mapValues(buckets_full_resolution_business)) AS ranks_full_resolution_business,
+        arraySum(mapValues(buckets_full_resolution_business)) AS total_full_resolution_business
     FROM
     (
         SELECT value,
@@ -113,6 +203,7 @@ FROM
             sum(one_touch) AS n_one_touch,
             sum(no_followup) AS n_no_followup,
             sum(no_reopen) AS n_no_reopen,
+            sum(no_repeat) AS n_no_repeat,
             sum(fcr) AS n_fcr,
             sum(fcr_final) AS n_fcr_final,
             sum(fcr_final_true) AS n_fcr_final_true,
@@ -134,27 +225,54 @@ FROM
             sum(open_ms) AS n_open_ms,
             sum(pending_ms) AS n_pending_ms,
             sum(on_hold_ms) AS n_on_hold_ms,
+            sum(bot_tickets) AS n_bot_tickets,
+            sum(bot_resolved) AS n_bot_resolved,
+            sum(bot_resolved_durably) AS n_bot_resolved_durably,
+            sum(failed_tickets) AS n_failed_tickets,
+            sum(recovered_tickets) AS n_recovered_tickets,
+            sum(sla_first_reply_met) AS n_sla_first_reply_met,
+            sum(sla_first_reply_breached) AS n_sla_first_reply_breached,
+            sum(sla_next_reply_met) AS n_sla_next_reply_met,
+            sum(sla_next_reply_breached) AS n_sla_next_reply_breached,
+            sum(sla_periodic_update_met) AS n_sla_periodic_update_met,
+            sum(sla_periodic_update_breached) AS n_sla_periodic_update_breached,
+            sum(sla_requester_wait_met) AS n_sla_requester_wait_met,
+            sum(sla_requester_wait_breached) AS n_sla_requester_wait_breached,
+            sum(sla_agent_work_met) AS n_sla_agent_work_met,
+            sum(sla_agent_work_breached) AS n_sla_agent_work_breached,
+            sum(sla_resolution_met) AS n_sla_resolution_met,
+            sum(sla_resolution_breached) AS n_sla_resolution_breached,
             sum(first_touch_ms) AS ms_first_touch,
             sumMap(first_touch_buckets) AS buckets_first_touch,
             sum(first_reply_ms) AS ms_first_reply,
             sumMap(first_reply_buckets) AS buckets_first_reply,
+            sum(next_reply_ms) AS ms_next_reply,
+            sumMap(next_reply_buckets) AS buckets_next_reply,
+            sum(handoff_reply_ms) AS ms_handoff_reply,
+            sumMap(handoff_reply_buckets) AS buckets_handoff_reply,
             sum(first_resolution_ms) AS ms_first_resolution,
             sumMap(first_resolution_buckets) AS buckets_first_resolution,
             sum(full_resolution_ms) AS ms_full_resolution,
-            sumMap(full_resolution_buckets) AS buckets_full_resolution
+            sumMap(full_resolution_buckets) AS buckets_full_resolution,
+            sum(first_reply_business_ms) AS ms_first_reply_business,
+            sumMap(first_reply_business_buckets) AS buckets_first_reply_business,
+            sum(next_reply_business_ms) AS ms_next_reply_business,
+            sumMap(next_reply_business_buckets) AS buckets_next_reply_business,
+            sum(full_resolution_business_ms) AS ms_full_resolution_business,
+            sumMap(full_resolution_business_buckets) AS buckets_full_resolution_business
         FROM
         (
-            SELECT multiIf({dimension:String} = 'channel', toString(channel), {dimension:String} = 'priority', toString(priority), {dimension:String} = 'team', toString(team), {dimension:String} = 'category', toString(category), {dimension:String} = 'agent_id', toString(agent_id), {dimension:String} = 'region', toString(region), {dimension:String} = 'language', toString(language), {dimension:String} = 'tier', toString(tier), {dimension:String} = 'journey_stage', toString(journey_stage), {dimension:String} = 'origin', toString(origin), {dimension:String} = 'handler', toString(handler), '') AS value, created, solves, tickets_solved, reopens, agent_replies, one_touch, no_followup, no_reopen, fcr, fcr_final, fcr_final_true, csat_sent, csat_answers, csat_satisfied, csat_score_milli, nps_sent, nps_answers, nps_promoters, nps_passives, nps_detractors, ces_sent, ces_answers, ces_easy, ces_score_milli, solved_tickets, new_ms, open_ms, pending_ms, on_hold_ms, first_touch_ms, first_reply_ms, first_resolution_ms, full_resolution_ms, first_touch_buckets, first_reply_buckets, first_resolution_buckets, full_resolution_buckets
+            SELECT multiIf({dimension:String} = 'channel', toString(channel), {dimension:String} = 'priority', toString(priority), {dimension:String} = 'team', toString(team), {dimension:String} = 'category', toString(category), {dimension:String} = 'agent_id', toString(agent_id), {dimension:String} = 'region', toString(region), {dimension:String} = 'language', toString(language), {dimension:String} = 'tier', toString(tier), {dimension:String} = 'journey_stage', toString(journey_stage), {dimension:String} = 'origin', toString(origin), {dimension:String} = 'handler', toString(handler), '') AS value, created, solves, tickets_solved, reopens, agent_replies, one_touch, no_followup, no_reopen, no_repeat, fcr, fcr_final, fcr_final_true, csat_sent, csat_answers, csat_satisfied, csat_score_milli, nps_sent, nps_answers, nps_promoters, nps_passives, nps_detractors, ces_sent, ces_answers, ces_easy, ces_score_milli, solved_tickets, new_ms, open_ms, pending_ms, on_hold_ms, bot_tickets, bot_resolved, bot_resolved_durably, failed_tickets, recovered_tickets, sla_first_reply_met, sla_first_reply_breached, sla_next_reply_met, sla_next_reply_breached, sla_periodic_update_met, sla_periodic_update_breached, sla_requester_wait_met, sla_requester_wait_breached, sla_agent_work_met, sla_agent_work_breached, sla_resolution_met, sla_resolution_breached, first_touch_ms, first_reply_ms, next_reply_ms, handoff_reply_ms, first_resolution_ms, full_resolution_ms, first_reply_business_ms, next_reply_business_ms, full_resolution_business_ms, first_touch_buckets, first_reply_buckets, next_reply_buckets, handoff_reply_buckets, first_resolution_buckets, full_resolution_buckets, first_reply_business_buckets, next_reply_business_buckets, full_resolution_business_buckets
             FROM cells_minute FINAL
             WHERE (SELECT throwIf({dimension:String} NOT IN ('all', 'channel', 'priority', 'team', 'category', 'agent_id', 'region', 'language', 'tier', 'journey_stage', 'origin', 'handler'), 'no such dimension; expected one of all, channel, priority, team, category, agent_id, region, language, tier, journey_stage, origin, handler')) = 0 AND {seconds:UInt32} <= 86400
                 AND pane_at > toStartOfMinute({at:DateTime64(3)}, 'UTC') - toIntervalSecond({seconds:UInt32}) AND pane_at <= toStartOfMinute({at:DateTime64(3)}, 'UTC')
             UNION ALL
-            SELECT multiIf({dimension:String} = 'channel', toString(channel), {dimension:String} = 'priority', toString(priority), {dimension:String} = 'team', toString(team), {dimension:String} = 'category', toString(category), {dimension:String} = 'agent_id', toString(agent_id), {dimension:String} = 'region', toString(region), {dimension:String} = 'language', toString(language), {dimension:String} = 'tier', toString(tier), {dimension:String} = 'journey_stage', toString(journey_stage), {dimension:String} = 'origin', toString(origin), {dimension:String} = 'handler', toString(handler), '') AS value, created, solves, tickets_solved, reopens, agent_replies, one_touch, no_followup, no_reopen, fcr, fcr_final, fcr_final_true, csat_sent, csat_answers, csat_satisfied, csat_score_milli, nps_sent, nps_answers, nps_promoters, nps_passives, nps_detractors, ces_sent, ces_answers, ces_easy, ces_score_milli, solved_tickets, new_ms, open_ms, pending_ms, on_hold_ms, first_touch_ms, first_reply_ms, first_resolution_ms, full_resolution_ms, first_touch_buckets, first_reply_buckets, first_resolution_buckets, full_resolution_buckets
+            SELECT multiIf({dimension:String} = 'channel', toString(channel), {dimension:String} = 'priority', toString(priority), {dimension:String} = 'team', toString(team), {dimension:String} = 'category', toString(category), {dimension:String} = 'agent_id', toString(agent_id), {dimension:String} = 'region', toString(region), {dimension:String} = 'language', toString(language), {dimension:String} = 'tier', toString(tier), {dimension:String} = 'journey_stage', toString(journey_stage), {dimension:String} = 'origin', toString(origin), {dimension:String} = 'handler', toString(handler), '') AS value, created, solves, tickets_solved, reopens, agent_replies, one_touch, no_followup, no_reopen, no_repeat, fcr, fcr_final, fcr_final_true, csat_sent, csat_answers, csat_satisfied, csat_score_milli, nps_sent, nps_answers, nps_promoters, nps_passives, nps_detractors, ces_sent, ces_answers, ces_easy, ces_score_milli, solved_tickets, new_ms, open_ms, pending_ms, on_hold_ms, bot_tickets, bot_resolved, bot_resolved_durably, failed_tickets, recovered_tickets, sla_first_reply_met, sla_first_reply_breached, sla_next_reply_met, sla_next_reply_breached, sla_periodic_update_met, sla_periodic_update_breached, sla_requester_wait_met, sla_requester_wait_breached, sla_agent_work_met, sla_agent_work_breached, sla_resolution_met, sla_resolution_breached, first_touch_ms, first_reply_ms, next_reply_ms, handoff_reply_ms, first_resolution_ms, full_resolution_ms, first_reply_business_ms, next_reply_business_ms, full_resolution_business_ms, first_touch_buckets, first_reply_buckets, next_reply_buckets, handoff_reply_buckets, first_resolution_buckets, full_resolution_buckets, first_reply_business_buckets, next_reply_business_buckets, full_resolution_business_buckets
             FROM cells_hour FINAL
             WHERE (SELECT throwIf({dimension:String} NOT IN ('all', 'channel', 'priority', 'team', 'category', 'agent_id', 'region', 'language', 'tier', 'journey_stage', 'origin', 'handler'), 'no such dimension; expected one of all, channel, priority, team, category, agent_id, region, language, tier, journey_stage, origin, handler')) = 0 AND {seconds:UInt32} > 86400
                 AND pane_at > toStartOfHour({at:DateTime64(3)}, 'UTC') - toIntervalSecond({seconds:UInt32}) AND pane_at <= toStartOfHour({at:DateTime64(3)}, 'UTC')
             UNION ALL
-            SELECT '' AS value, 0 AS created, 0 AS solves, 0 AS tickets_solved, 0 AS reopens, 0 AS agent_replies, 0 AS one_touch, 0 AS no_followup, 0 AS no_reopen, 0 AS fcr, 0 AS fcr_final, 0 AS fcr_final_true, 0 AS csat_sent, 0 AS csat_answers, 0 AS csat_satisfied, 0 AS csat_score_milli, 0 AS nps_sent, 0 AS nps_answers, 0 AS nps_promoters, 0 AS nps_passives, 0 AS nps_detractors, 0 AS ces_sent, 0 AS ces_answers, 0 AS ces_easy, 0 AS ces_score_milli, 0 AS solved_tickets, 0 AS new_ms, 0 AS open_ms, 0 AS pending_ms, 0 AS on_hold_ms, 0 AS first_touch_ms, 0 AS first_reply_ms, 0 AS first_resolution_ms, 0 AS full_resolution_ms, CAST(map(), 'Map(UInt16, Int64)') AS first_touch_buckets, CAST(map(), 'Map(UInt16, Int64)') AS first_reply_buckets, CAST(map(), 'Map(UInt16, Int64)') AS first_resolution_buckets, CAST(map(), 'Map(UInt16, Int64)') AS full_resolution_buckets
+            SELECT '' AS value, 0 AS created, 0 AS solves, 0 AS tickets_solved, 0 AS reopens, 0 AS agent_replies, 0 AS one_touch, 0 AS no_followup, 0 AS no_reopen, 0 AS no_repeat, 0 AS fcr, 0 AS fcr_final, 0 AS fcr_final_true, 0 AS csat_sent, 0 AS csat_answers, 0 AS csat_satisfied, 0 AS csat_score_milli, 0 AS nps_sent, 0 AS nps_answers, 0 AS nps_promoters, 0 AS nps_passives, 0 AS nps_detractors, 0 AS ces_sent, 0 AS ces_answers, 0 AS ces_easy, 0 AS ces_score_milli, 0 AS solved_tickets, 0 AS new_ms, 0 AS open_ms, 0 AS pending_ms, 0 AS on_hold_ms, 0 AS bot_tickets, 0 AS bot_resolved, 0 AS bot_resolved_durably, 0 AS failed_tickets, 0 AS recovered_tickets, 0 AS sla_first_reply_met, 0 AS sla_first_reply_breached, 0 AS sla_next_reply_met, 0 AS sla_next_reply_breached, 0 AS sla_periodic_update_met, 0 AS sla_periodic_update_breached, 0 AS sla_requester_wait_met, 0 AS sla_requester_wait_breached, 0 AS sla_agent_work_met, 0 AS sla_agent_work_breached, 0 AS sla_resolution_met, 0 AS sla_resolution_breached, 0 AS first_touch_ms, 0 AS first_reply_ms, 0 AS next_reply_ms, 0 AS handoff_reply_ms, 0 AS first_resolution_ms, 0 AS full_resolution_ms, 0 AS first_reply_business_ms, 0 AS next_reply_business_ms, 0 AS full_resolution_business_ms, CAST(map(), 'Map(UInt16, Int64)') AS first_touch_buckets, CAST(map(), 'Map(UInt16, Int64)') AS first_reply_buckets, CAST(map(), 'Map(UInt16, Int64)') AS next_reply_buckets, CAST(map(), 'Map(UInt16, Int64)') AS handoff_reply_buckets, CAST(map(), 'Map(UInt16, Int64)') AS first_resolution_buckets, CAST(map(), 'Map(UInt16, Int64)') AS full_resolution_buckets, CAST(map(), 'Map(UInt16, Int64)') AS first_reply_business_buckets, CAST(map(), 'Map(UInt16, Int64)') AS next_reply_business_buckets, CAST(map(), 'Map(UInt16, Int64)') AS full_resolution_business_buckets
             WHERE (SELECT throwIf({dimension:String} NOT IN ('all', 'channel', 'priority', 'team', 'category', 'agent_id', 'region', 'language', 'tier', 'journey_stage', 'origin', 'handler'), 'no such dimension; expected one of all, channel, priority, team, category, agent_id, region, language, tier, journey_stage, origin, handler')) = 0 AND {dimension:String} = 'all'
         )
         GROUP BY value
@@ -197,6 +315,28 @@ SELECT
     if(total_first_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_first_reply))) / total_first_reply, NULL) AS first_reply_under_3600s_ratio,
     if(total_first_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_first_reply))) / total_first_reply, NULL) AS first_reply_under_14400s_ratio,
     if(total_first_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_first_reply))) / total_first_reply, NULL) AS first_reply_under_86400s_ratio,
+    total_next_reply AS next_reply_count,
+    if(total_next_reply > 0, ms_next_reply / total_next_reply / 1000, NULL) AS next_reply_seconds_mean,
+    if(total_next_reply > 0, middles_ms[mapKeys(buckets_next_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.5 * total_next_reply)), ranks_next_reply)] + 1] / 1000, NULL) AS next_reply_seconds_p50,
+    if(total_next_reply > 0, middles_ms[mapKeys(buckets_next_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.9 * total_next_reply)), ranks_next_reply)] + 1] / 1000, NULL) AS next_reply_seconds_p90,
+    if(total_next_reply > 0, middles_ms[mapKeys(buckets_next_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.95 * total_next_reply)), ranks_next_reply)] + 1] / 1000, NULL) AS next_reply_seconds_p95,
+    if(total_next_reply > 0, middles_ms[mapKeys(buckets_next_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.99 * total_next_reply)), ranks_next_reply)] + 1] / 1000, NULL) AS next_reply_seconds_p99,
+    if(total_next_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 322, buckets_next_reply))) / total_next_reply, NULL) AS next_reply_under_300s_ratio,
+    if(total_next_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 351, buckets_next_reply))) / total_next_reply, NULL) AS next_reply_under_900s_ratio,
+    if(total_next_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_next_reply))) / total_next_reply, NULL) AS next_reply_under_3600s_ratio,
+    if(total_next_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_next_reply))) / total_next_reply, NULL) AS next_reply_under_14400s_ratio,
+    if(total_next_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_next_reply))) / total_next_reply, NULL) AS next_reply_under_86400s_ratio,
+    total_handoff_reply AS handoff_reply_count,
+    if(total_handoff_reply > 0, ms_handoff_reply / total_handoff_reply / 1000, NULL) AS handoff_reply_seconds_mean,
+    if(total_handoff_reply > 0, middles_ms[mapKeys(buckets_handoff_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.5 * total_handoff_reply)), ranks_handoff_reply)] + 1] / 1000, NULL) AS handoff_reply_seconds_p50,
+    if(total_handoff_reply > 0, middles_ms[mapKeys(buckets_handoff_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.9 * total_handoff_reply)), ranks_handoff_reply)] + 1] / 1000, NULL) AS handoff_reply_seconds_p90,
+    if(total_handoff_reply > 0, middles_ms[mapKeys(buckets_handoff_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.95 * total_handoff_reply)), ranks_handoff_reply)] + 1] / 1000, NULL) AS handoff_reply_seconds_p95,
+    if(total_handoff_reply > 0, middles_ms[mapKeys(buckets_handoff_reply)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.99 * total_handoff_reply)), ranks_handoff_reply)] + 1] / 1000, NULL) AS handoff_reply_seconds_p99,
+    if(total_handoff_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 322, buckets_handoff_reply))) / total_handoff_reply, NULL) AS handoff_reply_under_300s_ratio,
+    if(total_handoff_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 351, buckets_handoff_reply))) / total_handoff_reply, NULL) AS handoff_reply_under_900s_ratio,
+    if(total_handoff_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_handoff_reply))) / total_handoff_reply, NULL) AS handoff_reply_under_3600s_ratio,
+    if(total_handoff_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_handoff_reply))) / total_handoff_reply, NULL) AS handoff_reply_under_14400s_ratio,
+    if(total_handoff_reply > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_handoff_reply))) / total_handoff_reply, NULL) AS handoff_reply_under_86400s_ratio,
     total_first_resolution AS first_resolution_count,
     if(total_first_resolution > 0, ms_first_resolution / total_first_resolution / 1000, NULL) AS first_resolution_seconds_mean,
     if(total_first_resolution > 0, middles_ms[mapKeys(buckets_first_resolution)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.5 * total_first_resolution)), ranks_first_resolution)] + 1] / 1000, NULL) AS first_resolution_seconds_p50,
@@ -219,6 +359,39 @@ SELECT
     if(total_full_resolution > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_full_resolution))) / total_full_resolution, NULL) AS full_resolution_under_3600s_ratio,
     if(total_full_resolution > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_full_resolution))) / total_full_resolution, NULL) AS full_resolution_under_14400s_ratio,
     if(total_full_resolution > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_full_resolution))) / total_full_resolution, NULL) AS full_resolution_under_86400s_ratio,
+    total_first_reply_business AS first_reply_business_count,
+    if(total_first_reply_business > 0, ms_first_reply_business / total_first_reply_business / 1000, NULL) AS first_reply_business_seconds_mean,
+    if(total_first_reply_business > 0, middles_ms[mapKeys(buckets_first_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.5 * total_first_reply_business)), ranks_first_reply_business)] + 1] / 1000, NULL) AS first_reply_business_seconds_p50,
+    if(total_first_reply_business > 0, middles_ms[mapKeys(buckets_first_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.9 * total_first_reply_business)), ranks_first_reply_business)] + 1] / 1000, NULL) AS first_reply_business_seconds_p90,
+    if(total_first_reply_business > 0, middles_ms[mapKeys(buckets_first_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.95 * total_first_reply_business)), ranks_first_reply_business)] + 1] / 1000, NULL) AS first_reply_business_seconds_p95,
+    if(total_first_reply_business > 0, middles_ms[mapKeys(buckets_first_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.99 * total_first_reply_business)), ranks_first_reply_business)] + 1] / 1000, NULL) AS first_reply_business_seconds_p99,
+    if(total_first_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 322, buckets_first_reply_business))) / total_first_reply_business, NULL) AS first_reply_business_under_300s_ratio,
+    if(total_first_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 351, buckets_first_reply_business))) / total_first_reply_business, NULL) AS first_reply_business_under_900s_ratio,
+    if(total_first_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_first_reply_business))) / total_first_reply_business, NULL) AS first_reply_business_under_3600s_ratio,
+    if(total_first_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_first_reply_business))) / total_first_reply_business, NULL) AS first_reply_business_under_14400s_ratio,
+    if(total_first_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_first_reply_business))) / total_first_reply_business, NULL) AS first_reply_business_under_86400s_ratio,
+    total_next_reply_business AS next_reply_business_count,
+    if(total_next_reply_business > 0, ms_next_reply_business / total_next_reply_business / 1000, NULL) AS next_reply_business_seconds_mean,
+    if(total_next_reply_business > 0, middles_ms[mapKeys(buckets_next_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.5 * total_next_reply_business)), ranks_next_reply_business)] + 1] / 1000, NULL) AS next_reply_business_seconds_p50,
+    if(total_next_reply_business > 0, middles_ms[mapKeys(buckets_next_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.9 * total_next_reply_business)), ranks_next_reply_business)] + 1] / 1000, NULL) AS next_reply_business_seconds_p90,
+    if(total_next_reply_business > 0, middles_ms[mapKeys(buckets_next_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.95 * total_next_reply_business)), ranks_next_reply_business)] + 1] / 1000, NULL) AS next_reply_business_seconds_p95,
+    if(total_next_reply_business > 0, middles_ms[mapKeys(buckets_next_reply_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.99 * total_next_reply_business)), ranks_next_reply_business)] + 1] / 1000, NULL) AS next_reply_business_seconds_p99,
+    if(total_next_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 322, buckets_next_reply_business))) / total_next_reply_business, NULL) AS next_reply_business_under_300s_ratio,
+    if(total_next_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 351, buckets_next_reply_business))) / total_next_reply_business, NULL) AS next_reply_business_under_900s_ratio,
+    if(total_next_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_next_reply_business))) / total_next_reply_business, NULL) AS next_reply_business_under_3600s_ratio,
+    if(total_next_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_next_reply_business))) / total_next_reply_business, NULL) AS next_reply_business_under_14400s_ratio,
+    if(total_next_reply_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_next_reply_business))) / total_next_reply_business, NULL) AS next_reply_business_under_86400s_ratio,
+    total_full_resolution_business AS full_resolution_business_count,
+    if(total_full_resolution_business > 0, ms_full_resolution_business / total_full_resolution_business / 1000, NULL) AS full_resolution_business_seconds_mean,
+    if(total_full_resolution_business > 0, middles_ms[mapKeys(buckets_full_resolution_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.5 * total_full_resolution_business)), ranks_full_resolution_business)] + 1] / 1000, NULL) AS full_resolution_business_seconds_p50,
+    if(total_full_resolution_business > 0, middles_ms[mapKeys(buckets_full_resolution_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.9 * total_full_resolution_business)), ranks_full_resolution_business)] + 1] / 1000, NULL) AS full_resolution_business_seconds_p90,
+    if(total_full_resolution_business > 0, middles_ms[mapKeys(buckets_full_resolution_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.95 * total_full_resolution_business)), ranks_full_resolution_business)] + 1] / 1000, NULL) AS full_resolution_business_seconds_p95,
+    if(total_full_resolution_business > 0, middles_ms[mapKeys(buckets_full_resolution_business)[arrayFirstIndex(n -> n >= greatest(1, ceil(0.99 * total_full_resolution_business)), ranks_full_resolution_business)] + 1] / 1000, NULL) AS full_resolution_business_seconds_p99,
+    if(total_full_resolution_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 322, buckets_full_resolution_business))) / total_full_resolution_business, NULL) AS full_resolution_business_under_300s_ratio,
+    if(total_full_resolution_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 351, buckets_full_resolution_business))) / total_full_resolution_business, NULL) AS full_resolution_business_under_900s_ratio,
+    if(total_full_resolution_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 387, buckets_full_resolution_business))) / total_full_resolution_business, NULL) AS full_resolution_business_under_3600s_ratio,
+    if(total_full_resolution_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 423, buckets_full_resolution_business))) / total_full_resolution_business, NULL) AS full_resolution_business_under_14400s_ratio,
+    if(total_full_resolution_business > 0, arraySum(mapValues(mapFilter((bucket, n) -> bucket <= 469, buckets_full_resolution_business))) / total_full_resolution_business, NULL) AS full_resolution_business_under_86400s_ratio,
     if(n_solved_tickets > 0, 0.001 * n_new_ms / n_solved_tickets, NULL) AS status_new_seconds_mean,
     if(n_solved_tickets > 0, 0.001 * n_open_ms / n_solved_tickets, NULL) AS status_open_seconds_mean,
     if(n_solved_tickets > 0, 0.001 * n_pending_ms / n_solved_tickets, NULL) AS status_pending_seconds_mean,
@@ -228,10 +401,13 @@ SELECT
     if(n_tickets_solved > 0, n_one_touch / n_tickets_solved, NULL) AS one_touch_ratio,
     if(n_tickets_solved > 0, n_no_followup / n_tickets_solved, NULL) AS no_followup_ratio,
     if(n_tickets_solved > 0, n_no_reopen / n_tickets_solved, NULL) AS no_reopen_ratio,
+    if(n_tickets_solved > 0, n_no_repeat / n_tickets_solved, NULL) AS no_repeat_ratio,
     if(n_tickets_solved > 0, n_fcr / n_tickets_solved, NULL) AS fcr_ratio,
     if(n_fcr_final > 0, n_fcr_final_true / n_fcr_final, NULL) AS fcr_final_ratio,
     n_csat_answers AS csat_answers,
     if(n_csat_answers > 0, n_csat_satisfied / n_csat_answers, NULL) AS csat_ratio,
+    if(n_csat_answers > 0, ((n_csat_satisfied / n_csat_answers) + 3.8414588206941254 / (2 * n_csat_answers) - 1.959963984540054 * sqrt((n_csat_satisfied / n_csat_answers) * (1 - (n_csat_satisfied / n_csat_answers)) / n_csat_answers + 3.8414588206941254 / (4 * n_csat_answers * n_csat_answers))) / (1 + 3.8414588206941254 / n_csat_answers), NULL) AS csat_ratio_low,
+    if(n_csat_answers > 0, ((n_csat_satisfied / n_csat_answers) + 3.8414588206941254 / (2 * n_csat_answers) + 1.959963984540054 * sqrt((n_csat_satisfied / n_csat_answers) * (1 - (n_csat_satisfied / n_csat_answers)) / n_csat_answers + 3.8414588206941254 / (4 * n_csat_answers * n_csat_answers))) / (1 + 3.8414588206941254 / n_csat_answers), NULL) AS csat_ratio_high,
     if(n_csat_answers > 0, 0.001 * n_csat_score_milli / n_csat_answers, NULL) AS csat_score_mean,
     if(n_csat_sent > 0, n_csat_answers / n_csat_sent, NULL) AS csat_response_ratio,
     n_nps_answers AS nps_answers,
@@ -241,7 +417,29 @@ SELECT
     if(n_nps_answers > 0, 100.0 * (n_nps_promoters - n_nps_detractors) / n_nps_answers, NULL) AS nps_score,
     n_ces_answers AS ces_answers,
     if(n_ces_answers > 0, n_ces_easy / n_ces_answers, NULL) AS ces_ratio,
-    if(n_ces_answers > 0, 0.001 * n_ces_score_milli / n_ces_answers, NULL) AS ces_score_mean
+    if(n_ces_answers > 0, 0.001 * n_ces_score_milli / n_ces_answers, NULL) AS ces_score_mean,
+    (n_created + n_reopens - n_solves) AS net_flow,
+    if(n_bot_tickets > 0, n_bot_resolved / n_bot_tickets, NULL) AS bot_containment_ratio,
+    if(n_bot_tickets > 0, n_bot_resolved_durably / n_bot_tickets, NULL) AS bot_durable_containment_ratio,
+    if(n_failed_tickets > 0, n_recovered_tickets / n_failed_tickets, NULL) AS service_recovery_ratio,
+    n_sla_first_reply_met AS sla_first_reply_met,
+    n_sla_first_reply_breached AS sla_first_reply_breached,
+    if((n_sla_first_reply_met + n_sla_first_reply_breached) > 0, n_sla_first_reply_met / (n_sla_first_reply_met + n_sla_first_reply_breached), NULL) AS sla_first_reply_attainment_ratio,
+    n_sla_next_reply_met AS sla_next_reply_met,
+    n_sla_next_reply_breached AS sla_next_reply_breached,
+    if((n_sla_next_reply_met + n_sla_next_reply_breached) > 0, n_sla_next_reply_met / (n_sla_next_reply_met + n_sla_next_reply_breached), NULL) AS sla_next_reply_attainment_ratio,
+    n_sla_periodic_update_met AS sla_periodic_update_met,
+    n_sla_periodic_update_breached AS sla_periodic_update_breached,
+    if((n_sla_periodic_update_met + n_sla_periodic_update_breached) > 0, n_sla_periodic_update_met / (n_sla_periodic_update_met + n_sla_periodic_update_breached), NULL) AS sla_periodic_update_attainment_ratio,
+    n_sla_requester_wait_met AS sla_requester_wait_met,
+    n_sla_requester_wait_breached AS sla_requester_wait_breached,
+    if((n_sla_requester_wait_met + n_sla_requester_wait_breached) > 0, n_sla_requester_wait_met / (n_sla_requester_wait_met + n_sla_requester_wait_breached), NULL) AS sla_requester_wait_attainment_ratio,
+    n_sla_agent_work_met AS sla_agent_work_met,
+    n_sla_agent_work_breached AS sla_agent_work_breached,
+    if((n_sla_agent_work_met + n_sla_agent_work_breached) > 0, n_sla_agent_work_met / (n_sla_agent_work_met + n_sla_agent_work_breached), NULL) AS sla_agent_work_attainment_ratio,
+    n_sla_resolution_met AS sla_resolution_met,
+    n_sla_resolution_breached AS sla_resolution_breached,
+    if((n_sla_resolution_met + n_sla_resolution_breached) > 0, n_sla_resolution_met / (n_sla_resolution_met + n_sla_resolution_breached), NULL) AS sla_resolution_attainment_ratio
 FROM
 (
     SELECT *,
@@ -249,10 +447,20 @@ FROM
         arraySum(mapValues(buckets_first_touch)) AS total_first_touch,
         arrayCumSum(mapValues(buckets_first_reply)) AS ranks_first_reply,
         arraySum(mapValues(buckets_first_reply)) AS total_first_reply,
+        arrayCumSum(mapValues(buckets_next_reply)) AS ranks_next_reply,
+        arraySum(mapValues(buckets_next_reply)) AS total_next_reply,
+        arrayCumSum(mapValues(buckets_handoff_reply)) AS ranks_handoff_reply,
+        arraySum(mapValues(buckets_handoff_reply)) AS total_handoff_reply,
         arrayCumSum(mapValues(buckets_first_resolution)) AS ranks_first_resolution,
         arraySum(mapValues(buckets_first_resolution)) AS total_first_resolution,
         arrayCumSum(mapValues(buckets_full_resolution)) AS ranks_full_resolution,
-        arraySum(mapValues(buckets_full_resolution)) AS total_full_resolution
+        arraySum(mapValues(buckets_full_resolution)) AS total_full_resolution,
+        arrayCumSum(mapValues(buckets_first_reply_business)) AS ranks_first_reply_business,
+        arraySum(mapValues(buckets_first_reply_business)) AS total_first_reply_business,
+        arrayCumSum(mapValues(buckets_next_reply_business)) AS ranks_next_reply_business,
+        arraySum(mapValues(buckets_next_reply_business)) AS total_next_reply_business,
+        arrayCumSum(mapValues(buckets_full_resolution_business)) AS ranks_full_resolution_business,
+        arraySum(mapValues(buckets_full_resolution_business)) AS total_full_resolution_business
     FROM
     (
         SELECT pane, value,
@@ -264,6 +472,7 @@ FROM
             sum(one_touch) AS n_one_touch,
             sum(no_followup) AS n_no_followup,
             sum(no_reopen) AS n_no_reopen,
+            sum(no_repeat) AS n_no_repeat,
             sum(fcr) AS n_fcr,
             sum(fcr_final) AS n_fcr_final,
             sum(fcr_final_true) AS n_fcr_final_true,
@@ -285,22 +494,49 @@ FROM
             sum(open_ms) AS n_open_ms,
             sum(pending_ms) AS n_pending_ms,
             sum(on_hold_ms) AS n_on_hold_ms,
+            sum(bot_tickets) AS n_bot_tickets,
+            sum(bot_resolved) AS n_bot_resolved,
+            sum(bot_resolved_durably) AS n_bot_resolved_durably,
+            sum(failed_tickets) AS n_failed_tickets,
+            sum(recovered_tickets) AS n_recovered_tickets,
+            sum(sla_first_reply_met) AS n_sla_first_reply_met,
+            sum(sla_first_reply_breached) AS n_sla_first_reply_breached,
+            sum(sla_next_reply_met) AS n_sla_next_reply_met,
+            sum(sla_next_reply_breached) AS n_sla_next_reply_breached,
+            sum(sla_periodic_update_met) AS n_sla_periodic_update_met,
+            sum(sla_periodic_update_breached) AS n_sla_periodic_update_breached,
+            sum(sla_requester_wait_met) AS n_sla_requester_wait_met,
+            sum(sla_requester_wait_breached) AS n_sla_requester_wait_breached,
+            sum(sla_agent_work_met) AS n_sla_agent_work_met,
+            sum(sla_agent_work_breached) AS n_sla_agent_work_breached,
+            sum(sla_resolution_met) AS n_sla_resolution_met,
+            sum(sla_resolution_breached) AS n_sla_resolution_breached,
             sum(first_touch_ms) AS ms_first_touch,
             sumMap(first_touch_buckets) AS buckets_first_touch,
             sum(first_reply_ms) AS ms_first_reply,
             sumMap(first_reply_buckets) AS buckets_first_reply,
+            sum(next_reply_ms) AS ms_next_reply,
+            sumMap(next_reply_buckets) AS buckets_next_reply,
+            sum(handoff_reply_ms) AS ms_handoff_reply,
+            sumMap(handoff_reply_buckets) AS buckets_handoff_reply,
             sum(first_resolution_ms) AS ms_first_resolution,
             sumMap(first_resolution_buckets) AS buckets_first_resolution,
             sum(full_resolution_ms) AS ms_full_resolution,
-            sumMap(full_resolution_buckets) AS buckets_full_resolution
+            sumMap(full_resolution_buckets) AS buckets_full_resolution,
+            sum(first_reply_business_ms) AS ms_first_reply_business,
+            sumMap(first_reply_business_buckets) AS buckets_first_reply_business,
+            sum(next_reply_business_ms) AS ms_next_reply_business,
+            sumMap(next_reply_business_buckets) AS buckets_next_reply_business,
+            sum(full_resolution_business_ms) AS ms_full_resolution_business,
+            sumMap(full_resolution_business_buckets) AS buckets_full_resolution_business
         FROM
         (
-            SELECT toStartOfInterval(pane_at, toIntervalSecond({step:UInt32}), 'UTC') AS pane, multiIf({dimension:String} = 'channel', toString(channel), {dimension:String} = 'priority', toString(priority), {dimension:String} = 'team', toString(team), {dimension:String} = 'category', toString(category), {dimension:String} = 'agent_id', toString(agent_id), {dimension:String} = 'region', toString(region), {dimension:String} = 'language', toString(language), {dimension:String} = 'tier', toString(tier), {dimension:String} = 'journey_stage', toString(journey_stage), {dimension:String} = 'origin', toString(origin), {dimension:String} = 'handler', toString(handler), '') AS value, created, solves, tickets_solved, reopens, agent_replies, one_touch, no_followup, no_reopen, fcr, fcr_final, fcr_final_true, csat_sent, csat_answers, csat_satisfied, csat_score_milli, nps_sent, nps_answers, nps_promoters, nps_passives, nps_detractors, ces_sent, ces_answers, ces_easy, ces_score_milli, solved_tickets, new_ms, open_ms, pending_ms, on_hold_ms, first_touch_ms, first_reply_ms, first_resolution_ms, full_resolution_ms, first_touch_buckets, first_reply_buckets, first_resolution_buckets, full_resolution_buckets
+            SELECT toStartOfInterval(pane_at, toIntervalSecond({step:UInt32}), 'UTC') AS pane, multiIf({dimension:String} = 'channel', toString(channel), {dimension:String} = 'priority', toString(priority), {dimension:String} = 'team', toString(team), {dimension:String} = 'category', toString(category), {dimension:String} = 'agent_id', toString(agent_id), {dimension:String} = 'region', toString(region), {dimension:String} = 'language', toString(language), {dimension:String} = 'tier', toString(tier), {dimension:String} = 'journey_stage', toString(journey_stage), {dimension:String} = 'origin', toString(origin), {dimension:String} = 'handler', toString(handler), '') AS value, created, solves, tickets_solved, reopens, agent_replies, one_touch, no_followup, no_reopen, no_repeat, fcr, fcr_final, fcr_final_true, csat_sent, csat_answers, csat_satisfied, csat_score_milli, nps_sent, nps_answers, nps_promoters, nps_passives, nps_detractors, ces_sent, ces_answers, ces_easy, ces_score_milli, solved_tickets, new_ms, open_ms, pending_ms, on_hold_ms, bot_tickets, bot_resolved, bot_resolved_durably, failed_tickets, recovered_tickets, sla_first_reply_met, sla_first_reply_breached, sla_next_reply_met, sla_next_reply_breached, sla_periodic_update_met, sla_periodic_update_breached, sla_requester_wait_met, sla_requester_wait_breached, sla_agent_work_met, sla_agent_work_breached, sla_resolution_met, sla_resolution_breached, first_touch_ms, first_reply_ms, next_reply_ms, handoff_reply_ms, first_resolution_ms, full_resolution_ms, first_reply_business_ms, next_reply_business_ms, full_resolution_business_ms, first_touch_buckets, first_reply_buckets, next_reply_buckets, handoff_reply_buckets, first_resolution_buckets, full_resolution_buckets, first_reply_business_buckets, next_reply_business_buckets, full_resolution_business_buckets
             FROM cells_minute FINAL
             WHERE (SELECT throwIf({dimension:String} NOT IN ('all', 'channel', 'priority', 'team', 'category', 'agent_id', 'region', 'language', 'tier', 'journey_stage', 'origin', 'handler'), 'no such dimension; expected one of all, channel, priority, team, category, agent_id, region, language, tier, journey_stage, origin, handler')) = 0 AND {step:UInt32} % 3600 != 0
                 AND pane_at >= {since:DateTime64(3)} AND pane_at < {until:DateTime64(3)}
             UNION ALL
-            SELECT toStartOfInterval(pane_at, toIntervalSecond({step:UInt32}), 'UTC') AS pane, multiIf({dimension:String} = 'channel', toString(channel), {dimension:String} = 'priority', toString(priority), {dimension:String} = 'team', toString(team), {dimension:String} = 'category', toString(category), {dimension:String} = 'agent_id', toString(agent_id), {dimension:String} = 'region', toString(region), {dimension:String} = 'language', toString(language), {dimension:String} = 'tier', toString(tier), {dimension:String} = 'journey_stage', toString(journey_stage), {dimension:String} = 'origin', toString(origin), {dimension:String} = 'handler', toString(handler), '') AS value, created, solves, tickets_solved, reopens, agent_replies, one_touch, no_followup, no_reopen, fcr, fcr_final, fcr_final_true, csat_sent, csat_answers, csat_satisfied, csat_score_milli, nps_sent, nps_answers, nps_promoters, nps_passives, nps_detractors, ces_sent, ces_answers, ces_easy, ces_score_milli, solved_tickets, new_ms, open_ms, pending_ms, on_hold_ms, first_touch_ms, first_reply_ms, first_resolution_ms, full_resolution_ms, first_touch_buckets, first_reply_buckets, first_resolution_buckets, full_resolution_buckets
+            SELECT toStartOfInterval(pane_at, toIntervalSecond({step:UInt32}), 'UTC') AS pane, multiIf({dimension:String} = 'channel', toString(channel), {dimension:String} = 'priority', toString(priority), {dimension:String} = 'team', toString(team), {dimension:String} = 'category', toString(category), {dimension:String} = 'agent_id', toString(agent_id), {dimension:String} = 'region', toString(region), {dimension:String} = 'language', toString(language), {dimension:String} = 'tier', toString(tier), {dimension:String} = 'journey_stage', toString(journey_stage), {dimension:String} = 'origin', toString(origin), {dimension:String} = 'handler', toString(handler), '') AS value, created, solves, tickets_solved, reopens, agent_replies, one_touch, no_followup, no_reopen, no_repeat, fcr, fcr_final, fcr_final_true, csat_sent, csat_answers, csat_satisfied, csat_score_milli, nps_sent, nps_answers, nps_promoters, nps_passives, nps_detractors, ces_sent, ces_answers, ces_easy, ces_score_milli, solved_tickets, new_ms, open_ms, pending_ms, on_hold_ms, bot_tickets, bot_resolved, bot_resolved_durably, failed_tickets, recovered_tickets, sla_first_reply_met, sla_first_reply_breached, sla_next_reply_met, sla_next_reply_breached, sla_periodic_update_met, sla_periodic_update_breached, sla_requester_wait_met, sla_requester_wait_breached, sla_agent_work_met, sla_agent_work_breached, sla_resolution_met, sla_resolution_breached, first_touch_ms, first_reply_ms, next_reply_ms, handoff_reply_ms, first_resolution_ms, full_resolution_ms, first_reply_business_ms, next_reply_business_ms, full_resolution_business_ms, first_touch_buckets, first_reply_buckets, next_reply_buckets, handoff_reply_buckets, first_resolution_buckets, full_resolution_buckets, first_reply_business_buckets, next_reply_business_buckets, full_resolution_business_buckets
             FROM cells_hour FINAL
             WHERE (SELECT throwIf({dimension:String} NOT IN ('all', 'channel', 'priority', 'team', 'category', 'agent_id', 'region', 'language', 'tier', 'journey_stage', 'origin', 'handler'), 'no such dimension; expected one of all, channel, priority, team, category, agent_id, region, language, tier, journey_stage, origin, handler')) = 0 AND {step:UInt32} % 3600 = 0
                 AND pane_at >= {since:DateTime64(3)} AND pane_at < {until:DateTime64(3)}
@@ -310,7 +546,8 @@ FROM
 )
 ORDER BY pane, value;
 
--- The facts of every ticket, once, without the deleted; open ones as of now.
+-- The facts of every ticket, once, without the deleted. The elapsed clocks of open ones go on to now; those
+-- within opening hours are as of the ticket's last event.
 CREATE OR REPLACE VIEW tickets AS
 SELECT
     facts.ticket_id AS ticket_id,
@@ -333,25 +570,47 @@ SELECT
     facts.origin AS origin,
     facts.handler AS handler,
     facts.first_touch_seconds AS first_touch_seconds,
+    facts.first_touch_business_seconds AS first_touch_business_seconds,
     facts.first_reply_at AS first_reply_at,
     facts.first_reply_seconds AS first_reply_seconds,
+    facts.first_reply_business_seconds AS first_reply_business_seconds,
+    facts.handoff_reply_seconds AS handoff_reply_seconds,
+    facts.handoff_reply_business_seconds AS handoff_reply_business_seconds,
+    facts.next_replies AS next_replies,
     facts.first_solved_at AS first_solved_at,
     facts.first_resolution_seconds AS first_resolution_seconds,
+    facts.first_resolution_business_seconds AS first_resolution_business_seconds,
     facts.last_solved_at AS last_solved_at,
     facts.full_resolution_seconds AS full_resolution_seconds,
+    facts.full_resolution_business_seconds AS full_resolution_business_seconds,
     facts.solves AS solves,
     facts.reopens AS reopens,
     facts.agent_replies AS agent_replies,
+    facts.customer_messages AS customer_messages,
+    facts.agents AS agents,
+    facts.channel_switches AS channel_switches,
+    facts.status_business_seconds AS status_business_seconds,
+    facts.requester_wait_business_seconds AS requester_wait_business_seconds,
+    facts.agent_work_business_seconds AS agent_work_business_seconds,
+    facts.unanswered AS unanswered,
+    facts.policy AS policy,
     facts.one_touch AS one_touch,
     facts.no_followup AS no_followup,
     facts.no_reopen AS no_reopen,
+    facts.no_repeat AS no_repeat,
     facts.fcr AS fcr,
     facts.fcr_final AS fcr_final,
+    facts.handled_by AS handled_by,
+    facts.bot_resolved AS bot_resolved,
+    facts.bot_resolved_durably AS bot_resolved_durably,
+    facts.service_recovery AS service_recovery,
     facts.surveys_sent AS surveys_sent,
     facts.answers AS answers,
     facts.created_at IS NOT NULL AND facts.merged_into IS NULL AND facts.status IN ('new', 'open', 'pending', 'on_hold') AS is_open,
     if(is_open, mapUpdate(CAST(facts.status_seconds, 'Map(String, Float64)'), map(toString(facts.status), facts.status_seconds[facts.status] + greatest(0, toUnixTimestamp64Milli(now64(3)) - toUnixTimestamp64Milli(facts.as_of)) / 1000)),
         CAST(facts.status_seconds, 'Map(String, Float64)')) AS status_seconds,
+    facts.requester_wait_seconds + if(is_open AND facts.status IN ('new', 'open', 'on_hold'), greatest(0, toUnixTimestamp64Milli(now64(3)) - toUnixTimestamp64Milli(facts.as_of)) / 1000, 0) AS requester_wait_seconds,
+    facts.agent_work_seconds + if(is_open AND facts.status IN ('new', 'open'), greatest(0, toUnixTimestamp64Milli(now64(3)) - toUnixTimestamp64Milli(facts.as_of)) / 1000, 0) AS agent_work_seconds,
     if(is_open, greatest(0, toUnixTimestamp64Milli(now64(3)) - toUnixTimestamp64Milli(facts.created_at)) / 1000, NULL) AS age_seconds
 FROM ticket_facts AS facts FINAL
 WHERE NOT facts.deleted;
@@ -379,25 +638,47 @@ SELECT
     facts.origin AS origin,
     facts.handler AS handler,
     facts.first_touch_seconds AS first_touch_seconds,
+    facts.first_touch_business_seconds AS first_touch_business_seconds,
     facts.first_reply_at AS first_reply_at,
     facts.first_reply_seconds AS first_reply_seconds,
+    facts.first_reply_business_seconds AS first_reply_business_seconds,
+    facts.handoff_reply_seconds AS handoff_reply_seconds,
+    facts.handoff_reply_business_seconds AS handoff_reply_business_seconds,
+    facts.next_replies AS next_replies,
     facts.first_solved_at AS first_solved_at,
     facts.first_resolution_seconds AS first_resolution_seconds,
+    facts.first_resolution_business_seconds AS first_resolution_business_seconds,
     facts.last_solved_at AS last_solved_at,
     facts.full_resolution_seconds AS full_resolution_seconds,
+    facts.full_resolution_business_seconds AS full_resolution_business_seconds,
     facts.solves AS solves,
     facts.reopens AS reopens,
     facts.agent_replies AS agent_replies,
+    facts.customer_messages AS customer_messages,
+    facts.agents AS agents,
+    facts.channel_switches AS channel_switches,
+    facts.status_business_seconds AS status_business_seconds,
+    facts.requester_wait_business_seconds AS requester_wait_business_seconds,
+    facts.agent_work_business_seconds AS agent_work_business_seconds,
+    facts.unanswered AS unanswered,
+    facts.policy AS policy,
     facts.one_touch AS one_touch,
     facts.no_followup AS no_followup,
     facts.no_reopen AS no_reopen,
+    facts.no_repeat AS no_repeat,
     facts.fcr AS fcr,
     facts.fcr_final AS fcr_final,
+    facts.handled_by AS handled_by,
+    facts.bot_resolved AS bot_resolved,
+    facts.bot_resolved_durably AS bot_resolved_durably,
+    facts.service_recovery AS service_recovery,
     facts.surveys_sent AS surveys_sent,
     facts.answers AS answers,
     facts.created_at IS NOT NULL AND facts.merged_into IS NULL AND facts.status IN ('new', 'open', 'pending', 'on_hold') AS is_open,
     if(is_open, mapUpdate(CAST(facts.status_seconds, 'Map(String, Float64)'), map(toString(facts.status), facts.status_seconds[facts.status] + greatest(0, toUnixTimestamp64Milli({at:DateTime64(3)}) - toUnixTimestamp64Milli(facts.as_of)) / 1000)),
         CAST(facts.status_seconds, 'Map(String, Float64)')) AS status_seconds,
+    facts.requester_wait_seconds + if(is_open AND facts.status IN ('new', 'open', 'on_hold'), greatest(0, toUnixTimestamp64Milli({at:DateTime64(3)}) - toUnixTimestamp64Milli(facts.as_of)) / 1000, 0) AS requester_wait_seconds,
+    facts.agent_work_seconds + if(is_open AND facts.status IN ('new', 'open'), greatest(0, toUnixTimestamp64Milli({at:DateTime64(3)}) - toUnixTimestamp64Milli(facts.as_of)) / 1000, 0) AS agent_work_seconds,
     if(is_open, greatest(0, toUnixTimestamp64Milli({at:DateTime64(3)}) - toUnixTimestamp64Milli(facts.created_at)) / 1000, NULL) AS age_seconds
 FROM ticket_facts AS facts FINAL
 WHERE NOT facts.deleted;
@@ -423,26 +704,49 @@ FROM
         countIf(status = 'open') AS open_tickets,
         countIf(status = 'pending') AS pending_tickets,
         countIf(status = 'on_hold') AS on_hold_tickets,
-        countIf(first_reply_at IS NULL AND status != '') AS unanswered_tickets,
+        countIf(unanswered) AS unanswered_tickets,
         arraySort(groupArrayIf(age, status != '')) AS ages
     FROM
     (
-        SELECT multiIf({dimension:String} = 'channel', toString(channel), {dimension:String} = 'priority', toString(priority), {dimension:String} = 'team', toString(team), {dimension:String} = 'category', toString(category), {dimension:String} = 'agent_id', toString(agent_id), {dimension:String} = 'region', toString(region), {dimension:String} = 'language', toString(language), {dimension:String} = 'tier', toString(tier), {dimension:String} = 'journey_stage', toString(journey_stage), {dimension:String} = 'origin', toString(origin), {dimension:String} = 'handler', toString(handler), '') AS value, toString(status) AS status, first_reply_at,
+        SELECT multiIf({dimension:String} = 'channel', toString(channel), {dimension:String} = 'priority', toString(priority), {dimension:String} = 'team', toString(team), {dimension:String} = 'category', toString(category), {dimension:String} = 'agent_id', toString(agent_id), {dimension:String} = 'region', toString(region), {dimension:String} = 'language', toString(language), {dimension:String} = 'tier', toString(tier), {dimension:String} = 'journey_stage', toString(journey_stage), {dimension:String} = 'origin', toString(origin), {dimension:String} = 'handler', toString(handler), '') AS value, toString(status) AS status, unanswered,
             greatest(0, toUnixTimestamp64Milli({at:DateTime64(3)}) - toUnixTimestamp64Milli(assumeNotNull(created_at))) / 1000 AS age
         FROM ticket_facts FINAL
         WHERE (SELECT throwIf({dimension:String} NOT IN ('all', 'channel', 'priority', 'team', 'category', 'agent_id', 'region', 'language', 'tier', 'journey_stage', 'origin', 'handler'), 'no such dimension; expected one of all, channel, priority, team, category, agent_id, region, language, tier, journey_stage, origin, handler')) = 0
             AND NOT deleted AND created_at IS NOT NULL AND merged_into IS NULL AND (status = 'new' OR status = 'open' OR status = 'pending' OR status = 'on_hold')
         UNION ALL
-        SELECT '' AS value, '' AS status, NULL AS first_reply_at, 0 AS age
+        SELECT '' AS value, '' AS status, false AS unanswered, 0 AS age
         WHERE (SELECT throwIf({dimension:String} NOT IN ('all', 'channel', 'priority', 'team', 'category', 'agent_id', 'region', 'language', 'tier', 'journey_stage', 'origin', 'handler'), 'no such dimension; expected one of all, channel, priority, team, category, agent_id, region, language, tier, journey_stage, origin, handler')) = 0 AND {dimension:String} = 'all'
     )
     GROUP BY value
 )
 ORDER BY value;
 
--- What happened to service-level targets, each once.
+-- What happened to service-level targets, each once, without what was withdrawn since.
 CREATE OR REPLACE VIEW sla_log AS
-SELECT * FROM sla_events FINAL;
+SELECT
+    ticket_id,
+    target,
+    started_at,
+    instance,
+    raised AS kind,
+    tupleElement(newest, 1) AS policy,
+    tupleElement(newest, 2) AS at,
+    tupleElement(newest, 3) AS due_at,
+    tupleElement(newest, 4) AS channel,
+    tupleElement(newest, 5) AS priority,
+    tupleElement(newest, 6) AS team,
+    tupleElement(newest, 7) AS _partition,
+    tupleElement(newest, 8) AS _offset,
+    tupleElement(newest, 9) AS _produced_at
+FROM
+(
+    SELECT ticket_id, target, started_at, instance, if(kind = 'retracted', withdraws, kind) AS raised,
+        argMax(kind, _offset) AS newest_kind,
+        argMax((policy, at, due_at, channel, priority, team, _partition, _offset, _produced_at), _offset) AS newest
+    FROM sla_events
+    GROUP BY ticket_id, target, started_at, instance, raised
+)
+WHERE newest_kind != 'retracted';
 
 -- Every accepted record of the inputs, once as often as it was published.
 CREATE OR REPLACE VIEW archive AS

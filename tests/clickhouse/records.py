@@ -59,6 +59,8 @@ def of_cells(cells: Iterable[Cell], first_offset: int = 0) -> list[Record]:
 
 def random_measures(dice: random.Random) -> dict[str, int]:
     measures = {name: dice.randint(1, 50) for name in dice.sample(COUNTS, dice.randint(0, len(COUNTS)))}
+    # An interval is of a share: no more can be satisfied than answered.
+    measures["csat_satisfied"] = min(measures.get("csat_satisfied", 0), measures.get("csat_answers", 0))
     for name in DURATIONS:
         for _ in range(dice.choice((0, 0, 1, 3))):
             ms = int(dice.choice((1, 1e6, 2 * LONGEST_MS)) * dice.random() ** 3)

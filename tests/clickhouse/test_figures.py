@@ -113,6 +113,32 @@ def test_without_anything_counts_are_zero_and_ratios_have_no_value(database: tup
     assert figures_by(client, "channel", 3600) == {}
 
 
+def figures_of(database: tuple[Client, str], **measures: int) -> Mapping[str, Any]:
+    client, name = database
+    pane = NOW_MS // MINUTE_MS * MINUTE_MS
+    cell = Cell(resolution="minute", pane_at_ms=pane, as_of_ms=NOW_MS, dimensions={}, measures=measures)
+    ClickHouseSink(client, name).insert(CELLS, 0, of_cells([cell]))
+    return figures_by(client, "all", 300)[""]
+
+
+def test_the_interval_of_csat_is_that_of_the_literature(database: tuple[Client, str]) -> None:
+    # Newcombe, Two-sided confidence intervals for the single proportion, Statist. Med. 17 (1998), table I, method 3.
+    found = figures_of(database, csat_answers=263, csat_satisfied=81)
+    assert (round(found["csat_ratio_low"], 4), round(found["csat_ratio_high"], 4)) == (0.2553, 0.3662)
+
+
+def test_the_net_flow_is_what_came_less_what_went_and_can_be_negative(database: tuple[Client, str]) -> None:
+    assert figures_of(database, created=5, reopens=2, solves=11)["net_flow"] == -4
+
+
+def test_attainment_is_what_was_met_of_what_was_decided(database: tuple[Client, str]) -> None:
+    found = figures_of(database, sla_resolution_met=3, sla_resolution_breached=1, sla_next_reply_breached=2)
+    assert (found["sla_resolution_met"], found["sla_resolution_breached"]) == (3, 1)
+    assert found["sla_resolution_attainment_ratio"] == 0.75
+    assert found["sla_next_reply_attainment_ratio"] == 0
+    assert found["sla_first_reply_attainment_ratio"] is None
+
+
 def test_figures_over_time_are_those_of_each_step(database: tuple[Client, str]) -> None:
     client, name = database
     sink = ClickHouseSink(client, name)

@@ -84,6 +84,19 @@ def test_a_new_measure_is_a_new_column_and_another_type_is_refused(database: tup
         migrate(client, name)
 
 
+def test_a_database_of_the_first_migrations_gets_the_table_of_sla_instances(empty: tuple[Client, str]) -> None:
+    client, name = empty
+    former = [migration for migration in shipped() if migration.version < 6]
+    client.command(f"CREATE DATABASE {name}")
+    client.database = name
+    for migration in former:
+        for statement in migration.statements():
+            client.command(statement)
+    migrate(client, name)
+    key = f"SELECT sorting_key FROM system.tables WHERE database = '{name}' AND name = 'sla_events'"
+    assert client.query(key).result_rows == [("ticket_id, target, started_at, instance, kind, withdraws",)]
+
+
 def test_a_view_that_is_not_as_generated_is_made_anew(database: tuple[Client, str]) -> None:
     client, name = database
     client.command("CREATE OR REPLACE VIEW tickets AS SELECT 1 AS nonsense")
@@ -108,7 +121,7 @@ def test_retention_is_set_changed_and_lifted(database: tuple[Client, str]) -> No
         "ticket_facts": "toDateTime(_produced_at) + toIntervalDay(9)",
         "cells_minute": "toDateTime(pane_at) + toIntervalDay(2)",
         "cells_hour": "toDateTime(pane_at) + toIntervalDay(800)",
-        "sla_events": "toDateTime(at) + toIntervalDay(5)",
+        "sla_events": "toDateTime(_produced_at) + toIntervalDay(5)",
     }
     assert migrate(client, name, kept) == []
     assert migrate(client, name, replace(kept, events=30 * day)) == ["events is kept for 30 days"]

@@ -10,7 +10,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from schemas.events import MESSAGES, TICKETS
-from schemas.outputs import CELLS, FACTS, LATE, SLA_EVENTS, SlaEvent, SurveyAnswer, TicketFacts
+from schemas.outputs import CELLS, FACTS, LATE, SLA_EVENTS, NextReply, SlaEvent, SurveyAnswer, TicketFacts
 from sinks.clickhouse import ClickHouseSink, InsertFailedError
 from sinks.rows import BadOutputError, UnknownTopicError
 from tests.clickhouse.records import NOW_MS, Record, batches, of_facts, rows
@@ -56,6 +56,51 @@ def test_facts_come_out_as_they_went_in(database: tuple[Client, str]) -> None:
     assert (bare["created_at"], bare["first_reply_seconds"], bare["status"], bare["answers"]) == (None, None, "", [])
 
 
+def test_next_replies_come_out_with_what_is_not_known_yet(database: tuple[Client, str]) -> None:
+    client, name = database
+    replies = [
+        NextReply(NOW_MS - 9_000, NOW_MS - 4_000, 5.0, 2.0, "reply"),
+        NextReply(NOW_MS - 3_000, NOW_MS - 1_000, 2.0, None, "solve"),
+        NextReply(NOW_MS - 500),
+    ]
+    ticket = of_ticket("a", status="open", next_replies=replies, unanswered=True, policy="urgent", handled_by="both")
+    ClickHouseSink(client, name).insert(FACTS, 0, of_facts(ticket))
+    (found,) = rows(client, "SELECT next_replies, unanswered, policy, handled_by FROM tickets")
+    assert [
+        (wait["seconds"], wait["business_seconds"], wait["ended_by"], wait["ended_at"] and instant(wait["ended_at"]))
+        for wait in found["next_replies"]
+    ] == [
+        (5.0, 2.0, "reply", NOW - timedelta(seconds=4)),
+        (2.0, 2.0, "solve", NOW - timedelta(seconds=1)),
+        (None, None, None, None),
+    ]
+    assert (found["unanswered"], found["policy"], found["handled_by"]) == (True, "urgent", "both")
+
+
+def test_a_duration_within_opening_hours_that_is_left_out_is_the_elapsed_one(database: tuple[Client, str]) -> None:
+    client, name = database
+    ticket = of_ticket(
+        "a",
+        first_touch_seconds=10.0,
+        first_reply_seconds=60.0,
+        first_reply_business_seconds=0.0,
+        status_seconds={"new": 60.0},
+        requester_wait_seconds=60.0,
+        requester_wait_business_seconds=20.0,
+        agent_work_seconds=60.0,
+    )
+    ClickHouseSink(client, name).insert(
+        FACTS, 0, of_facts(ticket, of_ticket("b", status_seconds={"new": 5.0}, status_business_seconds={"new": 1.0}))
+    )
+    first, second = rows(client, "SELECT * FROM tickets ORDER BY ticket_id")
+    assert first["first_touch_business_seconds"] == 10.0
+    assert first["first_reply_business_seconds"] == 0.0
+    assert first["status_business_seconds"] == {"new": 60.0}
+    assert (first["requester_wait_business_seconds"], first["agent_work_business_seconds"]) == (20.0, 60.0)
+    assert (first["full_resolution_seconds"], first["full_resolution_business_seconds"]) == (None, None)
+    assert second["status_business_seconds"] == {"new": 1.0}
+
+
 def test_the_newest_facts_hold_however_often_older_ones_come(database: tuple[Client, str]) -> None:
     client, name = database
     sink = ClickHouseSink(client, name)
@@ -80,25 +125,39 @@ def test_a_deleted_ticket_leaves_every_view(database: tuple[Client, str]) -> Non
 
 def test_the_clocks_of_open_tickets_go_on(database: tuple[Client, str]) -> None:
     client, name = database
-    facts: dict[str, Any] = {"as_of_ms": NOW_MS - 60_000, "status_seconds": {"new": 10.0, "open": 5.0}}
+    facts: dict[str, Any] = {
+        "as_of_ms": NOW_MS - 60_000,
+        "status_seconds": {"new": 10.0, "open": 5.0},
+        "requester_wait_seconds": 15.0,
+        "agent_work_seconds": 15.0,
+    }
     ClickHouseSink(client, name).insert(
         FACTS,
         0,
         of_facts(
             of_ticket("open", status="open", **facts),
             of_ticket("pending", status="pending", **facts),
+            of_ticket("on_hold", status="on_hold", **facts),
             of_ticket("solved", status="solved", **facts),
             of_ticket("merged", status="open", merged_into="open", **facts),
         ),
     )
-    found = rows(client, "SELECT ticket_id, is_open, status_seconds, age_seconds FROM tickets_at(at = NOW)")
+    found = rows(client, "SELECT * FROM tickets_at(at = NOW)")
     by_id = {row["ticket_id"]: row for row in found}
     assert by_id["open"]["status_seconds"] == {"new": 10.0, "open": 65.0}
     assert by_id["pending"]["status_seconds"] == {"new": 10.0, "open": 5.0, "pending": 60.0}
     assert by_id["solved"]["status_seconds"] == by_id["merged"]["status_seconds"] == facts["status_seconds"]
+    assert {ticket: (row["requester_wait_seconds"], row["agent_work_seconds"]) for ticket, row in by_id.items()} == {
+        "open": (75.0, 75.0),
+        "pending": (15.0, 15.0),
+        "on_hold": (75.0, 15.0),
+        "solved": (15.0, 15.0),
+        "merged": (15.0, 15.0),
+    }
     assert {ticket: row["age_seconds"] for ticket, row in by_id.items()} == {
         "open": 3600.0,
         "pending": 3600.0,
+        "on_hold": 3600.0,
         "solved": None,
         "merged": None,
     }
@@ -112,7 +171,7 @@ def test_the_backlog_by_status_and_age(database: tuple[Client, str]) -> None:
             status=("new", "open", "pending", "on_hold", "solved")[n % 5],
             team="ab"[n % 2],
             created_at_ms=NOW_MS - 1000 * n,
-            first_reply_at_ms=NOW_MS if n % 5 == 1 else None,
+            unanswered=n % 5 < 3,
         )
         for n in range(50)
     ]
@@ -175,21 +234,78 @@ def test_an_archive_over_many_years_goes_in_at_once(database: tuple[Client, str]
     assert rows(client, "SELECT count() AS n FROM archive") == [{"n": 150}]
 
 
+def happening(kind: str, withdraws: str = "", **fields: Any) -> bytes:
+    usual: dict[str, Any] = {
+        "ticket_id": "1", "target": "first_reply", "policy": "p", "at_ms": NOW_MS, "started_at_ms": NOW_MS - 9,
+    }  # fmt: skip
+    return msgspec.json.encode(SlaEvent(kind=kind, withdraws=withdraws, **usual | fields))
+
+
+def holding(client: Client, *columns: str) -> list[tuple[Any, ...]]:
+    """What the log shows, in order of publication."""
+    found = client.query(f"SELECT {', '.join(columns)} FROM sla_log ORDER BY _offset").result_rows
+    return [tuple(row) for row in found]
+
+
 def test_a_happening_of_a_target_is_one_row_also_when_published_again(database: tuple[Client, str]) -> None:
     client, name = database
     sink = ClickHouseSink(client, name)
-    happenings = [
-        SlaEvent(ticket_id="1", kind=kind, target="first_reply", policy="p", at_ms=NOW_MS, started_at_ms=NOW_MS - 9)
-        for kind in ("at_risk", "breached", "retracted")
+    published = [
+        happening("at_risk"),
+        happening("breached", due_at_ms=NOW_MS),
+        happening("breached", instance=2),
+        happening("met", target="resolution"),
     ]
-    records = [Record(msgspec.json.encode(happening), b"1", n) for n, happening in enumerate(happenings * 2)]
-    assert sink.insert(SLA_EVENTS, 0, records) == 6
-    found = rows(client, "SELECT kind, due_at, _offset FROM sla_log ORDER BY _offset")
-    assert [(row["kind"], row["due_at"]) for row in found] == [
-        ("at_risk", None),
-        ("breached", None),
-        ("retracted", None),
+    records = [Record(value, b"1", offset) for offset, value in enumerate(published * 2)]
+    assert sink.insert(SLA_EVENTS, 0, records) == 8
+    sink.insert(SLA_EVENTS, 0, records[:3])
+    assert holding(client, "target", "instance", "kind", "_offset") == [
+        ("first_reply", 1, "at_risk", 4),
+        ("first_reply", 1, "breached", 5),
+        ("first_reply", 2, "breached", 6),
+        ("resolution", 1, "met", 7),
     ]
+
+
+def test_of_one_instance_and_kind_the_newest_holds_whatever_its_policy_and_time(database: tuple[Client, str]) -> None:
+    client, name = database
+    sink = ClickHouseSink(client, name)
+    sink.insert(SLA_EVENTS, 0, [Record(happening("met", policy="old", due_at_ms=NOW_MS), b"1", 3)])
+    sink.insert(SLA_EVENTS, 0, [Record(happening("met", policy="new", at_ms=NOW_MS - 1), b"1", 4)])
+    (only,) = rows(client, "SELECT * FROM sla_log")
+    assert (only["kind"], only["policy"], only["due_at"]) == ("met", "new", None)
+    assert instant(only["at"]) == NOW - timedelta(milliseconds=1)
+
+
+def test_what_was_withdrawn_is_gone_and_holds_again_when_raised_again(database: tuple[Client, str]) -> None:
+    client, name = database
+    sink = ClickHouseSink(client, name)
+    published = [
+        happening("at_risk"),
+        happening("breached"),
+        happening("breached", instance=2),
+        happening("retracted", withdraws="breached"),
+        happening("retracted", withdraws="at_risk"),
+        happening("met"),
+        happening("breached"),
+    ]
+    expected = [
+        {"at_risk 1"},
+        {"at_risk 1", "breached 1"},
+        {"at_risk 1", "breached 1", "breached 2"},
+        {"at_risk 1", "breached 2"},
+        {"breached 2"},
+        {"breached 2", "met 1"},
+        {"breached 2", "met 1", "breached 1"},
+    ]
+    for offset, value in enumerate(published):
+        sink.insert(SLA_EVENTS, 0, [Record(value, b"1", offset)])
+        assert {f"{kind} {instance}" for kind, instance in holding(client, "kind", "instance")} == expected[offset]
+    everything = [Record(value, b"1", offset) for offset, value in enumerate(published)]
+    for batch in batches(random.Random(5), everything[:6]):
+        sink.insert(SLA_EVENTS, 0, batch)
+    client.command("OPTIMIZE TABLE sla_events FINAL")
+    assert {f"{kind} {instance}" for kind, instance in holding(client, "kind", "instance")} == expected[-1]
 
 
 def test_tombstones_and_empty_batches_make_no_rows(database: tuple[Client, str]) -> None:
