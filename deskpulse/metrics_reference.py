@@ -8,9 +8,11 @@ from typing import Final
 
 from sinks import metric_names as names
 from streams.figures import FIGURES, QUANTILES, WINDOWS_SECONDS, Count, Ratio
+from streams.live import SLA_STATES
 
 PATH: Final = Path("docs/metrics.md")
 OVER: Final = "by (window, dimension, value)"
+OVER_TARGETS: Final = "by (window, dimension, value, target)"
 MERGED: Final = {
     "A count": f"sum {OVER} (support_tickets_created)",
     "A ratio, a score, a mean in a status: weighted by its denominator (the last column above)": (
@@ -25,7 +27,13 @@ MERGED: Final = {
         "/ on (window, dimension, value) group_left\n"
         f"sum {OVER} (support_first_reply_seconds_count)"
     ),
+    "SLA attainment": (
+        f"sum {OVER_TARGETS} (support_sla_met)\n"
+        f"/ (sum {OVER_TARGETS} (support_sla_met) + sum {OVER_TARGETS} (support_sla_breached) > 0)"
+    ),
+    "The SLA instances that run": "sum by (target, state, dimension, value) (support_sla_instances)",
     "The backlog": "sum by (status, dimension, value) (support_backlog_tickets)",
+    "The tickets that wait for a reply": "sum by (dimension, value) (support_unanswered_tickets)",
     "The oldest open ticket": "max by (dimension, value) (support_backlog_oldest_age_seconds)",
 }
 """What to ask for, and the PromQL that answers it over all workers; each is run against a real Prometheus in a test."""
@@ -41,6 +49,8 @@ No ticket, customer or agent is ever a label.
 Labels of the figures: `window` ({", ".join(f"`{window}`" for window in WINDOWS_SECONDS)}, ending now), `dimension` and
 `value` (`dimension="channel", value="email"`). `dimension="all"` with an empty `value` is the figure over everything;
 `value="other"` adds up what is beyond the configured number of values of a dimension (`worker.dimension_limit`).
+A `target` that no policy names has no samples; nor has a duration within opening hours (`..._business_...`) where every
+calendar is always open: there it is the elapsed one.
 
 Windows roll, so the figures and their counts rise *and fall*: compare them, alert on them, but never put them into
 `rate()` or `increase()`. What only rises ends in `_total`.
@@ -53,6 +63,12 @@ The kind `summary` has `{{quantile=...}}` ({", ".join(f"{q:g}" for q in QUANTILE
 `_sum` (seconds) and `_count`, all over the window.
 """
 
+_SLA_NOTE: Final = f"""
+`state` is {", ".join(f"`{state}`" for state in SLA_STATES)}; `kind` is `at_risk`, `breached`, `met`, `cancelled` or
+`retracted` (what had been said holds no more: a fact came late, a ticket was reopened). The counter of breaches is not
+taken back, so it may be more than `support_sla_breached`, which is right at any moment.
+"""
+
 _MERGE: Final = """
 ## Several workers
 
@@ -61,16 +77,16 @@ Each worker exports its own partitions, so a figure of the whole desk is put tog
 
 _QUANTILES: Final = """
 Quantiles cannot be put together from quantiles: `max` over the workers is an upper bound. The exact ones (of the merged
-buckets) are in ClickHouse, as is everything else, see [grafana.md](grafana.md).
+buckets) are in ClickHouse, as is everything else, see [grafana.md](grafana.md). The same holds for the ends of a Wilson
+interval: `min` of the lower and `max` of the upper ends are wider than the interval of all answers.
 """
 
 
 def denominator(figure: Ratio) -> str:
-    """The metric that ``figure`` is divided by; StopIteration where it has none of its own."""
-    (measure,) = figure.by
-    if measure in names.DENOMINATORS:
-        return names.PREFIX + names.DENOMINATORS[measure][0]
-    return next(names.PREFIX + count.metric for count in FIGURES if isinstance(count, Count) and count.of == measure)
+    """The metric that ``figure`` is divided by, or the sum of some; KeyError where one has no metric of its own."""
+    counts = {count.of: count.metric for count in reversed(FIGURES) if isinstance(count, Count)}
+    counts |= {measure: metric for measure, (metric, _) in names.DENOMINATORS.items()}
+    return " + ".join(names.PREFIX + counts[measure] for measure in figure.by)
 
 
 def _weights() -> dict[str, str]:
@@ -107,6 +123,9 @@ def _lines() -> Iterator[str]:
     yield _SUMMARY_NOTE
     yield "## The backlog, now\n"
     yield from _table(names.BACKLOG_METRICS)
+    yield "\n## Service-level agreements\n"
+    yield from _table(names.SLA_METRICS)
+    yield _SLA_NOTE
     yield "\n## Benchmarks\n"
     yield from _table((names.BENCHMARK,))
     yield (

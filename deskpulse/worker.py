@@ -27,7 +27,7 @@ from sinks.clickhouse import connect
 from sinks.migrations import migrate
 from streams.commit import TransactionalCommitter
 from streams.live import Health, LiveFigures
-from streams.processor import Processor, ProcessorConfig
+from streams.processor import READ_TOPICS, Processor, ProcessorConfig
 from streams.topics import check_topics, default_specs, ensure_topics
 from streams.transport import App, fail
 
@@ -92,7 +92,7 @@ def processor_of(settings: Settings, app: App, committer: TransactionalCommitter
     )
     app.checkpoint, app.committer = processor, committer
 
-    @app.agent(app.batches(*INPUT_TOPICS), name="processor")
+    @app.agent(app.batches(*READ_TOPICS), name="processor")
     async def process(stream: Any) -> None:
         async for batch in stream:
             processor.apply(batch)

@@ -19,7 +19,17 @@ DEAD_LETTERS: Final = "support.dead-letters"
 HISTORIES: Final = "support.histories"
 """The changelog of the state: compacted, one record per touched ticket per commit, keyed like the events."""
 
+CUSTOMERS: Final = "support.customers"
+"""What each ticket tells of itself to its customer's other tickets (``CustomerTicket``), keyed by customer."""
+CONTACTS: Final = "support.contacts"
+"""What a customer's other tickets say of a ticket (``CustomerContact``), keyed by ticket."""
+CUSTOMER_TICKETS: Final = "support.customer-tickets"
+"""The changelog of the customer step: compacted, keyed by customer."""
+
 OUTPUT_TOPICS: Final = (FACTS, CELLS, SLA_EVENTS, LATE, DEAD_LETTERS)
+INNER_TOPICS: Final = (CUSTOMERS, CONTACTS)
+"""What workers tell each other: written and read by processors."""
+CHANGELOGS: Final = (HISTORIES, CUSTOMER_TICKETS)
 
 ATTRIBUTES: Final = (
     "channel",
@@ -230,6 +240,40 @@ class SlaEvent(Struct, kw_only=True, omit_defaults=True, gc=False):
     channel: str = ""
     priority: str = ""
     team: str = ""
+
+
+class CustomerTicket(Struct, kw_only=True, omit_defaults=True, gc=False):
+    """What the customer's other tickets have to know of one. Times are milliseconds since 1970 UTC, 0 for none.
+
+    Key: the customer's id. The newest record of a ticket and customer holds.
+    """
+
+    ticket_id: str
+    gone: bool = False
+    """It was deleted, or is another customer's now; nothing else is told."""
+    left: bool = False
+    """It has left the horizon: it changes no more, and what it told holds; nothing else is told."""
+    category: str = ""
+    created_at_ms: int = 0
+    counts: bool = False
+    """It can be a repeat contact: it was not merged."""
+    first_solved_at_ms: int = 0
+    failed_at_ms: list[int] = []
+    """Bad answers and breaches."""
+    good_at_ms: list[int] = []
+    """Good answers."""
+    moved: bool = False
+    """It was another customer's before: it is to be told what holds, whatever it has heard from whom."""
+
+
+class CustomerContact(Struct, kw_only=True, omit_defaults=True, gc=False):
+    """What the customer's other tickets say of one. Key: the ticket's id; the newest record of a ticket holds."""
+
+    customer_id: str
+    repeat_at_ms: int = 0
+    """When the first ticket that repeats it was created, milliseconds since 1970 UTC; 0 for none."""
+    recovered_at_ms: int = 0
+    """The first good answer on another ticket after a failure of it, milliseconds since 1970 UTC; 0 for none."""
 
 
 DEAD_LETTER_HEADERS: Final = ("reason", "origin_topic", "origin_partition", "origin_offset", "origin_timestamp_ms")

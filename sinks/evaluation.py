@@ -1,6 +1,6 @@
 """All figures of one cell in one pass.
 
-``Figure.value`` defines each figure. A scrape needs all of them over many cells, and most are read off the same four
+``Figure.value`` defines each figure. A scrape needs all of them over many cells, and most are read off the same few
 histograms: here each histogram is walked once, which takes a fifth of the time. A test holds both equal.
 """
 

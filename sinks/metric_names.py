@@ -40,6 +40,8 @@ DENOMINATORS: Final[dict[str, tuple[str, str]]] = {
         "Tickets by their last solve: the denominator of the time in each status",
     ),
     "fcr_final": ("fcr_final_tickets", "First solves of which first-contact resolution is final"),
+    "bot_tickets": ("bot_tickets", "First solves with a bot's message before: the denominator of containment"),
+    "failed_tickets": ("failed_tickets", "Tickets by their first failure: the denominator of service recovery"),
 }
 """Counts that are no figures of their own but what a ratio is divided by, needed to merge workers: the measure to its
 metric (without prefix) and meaning. The other denominators are figures."""
@@ -73,7 +75,19 @@ BACKLOG_AGE: Final = Metric(
 BACKLOG_OLDEST: Final = Metric(
     "support_backlog_oldest_age_seconds", "gauge", "Age of the oldest open ticket", GROUP_LABELS,
 )  # fmt: skip
-BACKLOG_METRICS: Final = (BACKLOG, BACKLOG_AGE, BACKLOG_OLDEST)
+UNANSWERED: Final = Metric(
+    "support_unanswered_tickets", "gauge", "Open tickets whose customer waits for a reply", GROUP_LABELS,
+)  # fmt: skip
+BACKLOG_METRICS: Final = (BACKLOG, BACKLOG_AGE, BACKLOG_OLDEST, UNANSWERED)
+
+SLA_INSTANCES: Final = Metric(
+    "support_sla_instances", "gauge", "SLA instances that run now", ("target", "state", *GROUP_LABELS),
+)  # fmt: skip
+SLA_EVENTS: Final = Metric(
+    "support_sla_events_total", "counter", "SLA events raised since the worker began",
+    ("kind", "target", "policy", "channel", "priority"),
+)  # fmt: skip
+SLA_METRICS: Final = (SLA_INSTANCES, SLA_EVENTS)
 
 EVENTS: Final = Metric("support_events_total", "counter", "Events read, by input topic", ("topic",))
 DUPLICATES: Final = Metric("support_duplicates_total", "counter", "Events that were known already, by id")
@@ -100,7 +114,7 @@ BENCHMARK: Final = Metric(
     "support_benchmark", "gauge", "Configured benchmark bands of a figure, in its unit", ("figure", "band"),
 )  # fmt: skip
 
-METRICS: Final[tuple[Metric, ...]] = (*FIGURE_METRICS, *BACKLOG_METRICS, *HEALTH_METRICS, BENCHMARK)
+METRICS: Final[tuple[Metric, ...]] = (*FIGURE_METRICS, *BACKLOG_METRICS, *SLA_METRICS, *HEALTH_METRICS, BENCHMARK)
 
 _PARTS: Final = ("sum", "count")
 

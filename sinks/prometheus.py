@@ -1,13 +1,13 @@
 """The Prometheus collector: everything is read when it is scraped, nothing is counted a second time.
 
-200 groups in 6 windows are some 80,000 samples, for which ``prometheus_client.generate_latest`` takes half a second
+200 groups in 6 windows are more than 100,000 samples, for which ``prometheus_client.generate_latest`` takes a second
 and more: too long between two batches of events. :meth:`FiguresCollector.parts` writes the same text (a test holds them
 equal) several times faster and bit by bit. A figure without a value has no sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -19,8 +19,8 @@ from sinks import metric_names as names
 from sinks.benchmarks import Benchmarks
 from sinks.evaluation import evaluate
 from streams import measures
-from streams.figures import FIGURES, Totals
-from streams.live import Health, LiveFigures
+from streams.figures import FIGURES, Figure, Mean, Number, Quantile, Share, Totals
+from streams.live import SLA_STATES, Group, Health, LiveFigures
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -37,23 +37,32 @@ class Block:
     families: Sequence[tuple[names.Metric, Sequence[Column]]]
 
 
-def _columns_of_figures() -> list[tuple[names.Metric, list[tuple[str, Labels, str]]]]:
-    """By family, its samples: name, own labels and the key in the values of a cell."""
+FigureColumns: TypeAlias = Sequence[tuple[names.Metric, Sequence[tuple[str, Labels, str]]]]
+"""By family, its samples: name, own labels and the key in the values of a cell."""
+_BUSINESS: Final = "_business"
+
+
+def _in_use(figure: Figure, targets: Collection[str], business: bool) -> bool:
+    if isinstance(figure, Number | Mean | Quantile | Share):
+        return business or not figure.of.endswith(_BUSINESS)
+    return all(label != "target" or target in targets for label, target in figure.labels)
+
+
+def _columns_of_figures(targets: Collection[str], business: bool) -> FigureColumns:
     by_name = {metric.name: metric for metric in names.FIGURE_METRICS}
     columns: dict[str, list[tuple[str, Labels, str]]] = {name: [] for name in by_name}
     for figure in FIGURES:
         sample = names.PREFIX + figure.metric
         family = sample if sample in by_name else sample.removesuffix("_count")
-        columns[family].append((sample, figure.labels, figure.name))
+        if _in_use(figure, targets, business):
+            columns[family].append((sample, figure.labels, figure.name))
     for duration in measures.DURATIONS:
         family = f"{names.PREFIX}{duration}_seconds"
-        columns[family].append((f"{family}_sum", (), f"{duration}_seconds_sum"))
+        if columns[family]:
+            columns[family].append((f"{family}_sum", (), f"{duration}_seconds_sum"))
     for measure, (name, _) in names.DENOMINATORS.items():
         columns[names.PREFIX + name].append((names.PREFIX + name, (), measure))
-    return [(by_name[family], of_family) for family, of_family in columns.items()]
-
-
-_COLUMNS: Final = _columns_of_figures()
+    return [(by_name[family], of_family) for family, of_family in columns.items() if of_family]
 
 
 def _cell_values(totals: Totals) -> dict[str, float]:
@@ -65,7 +74,7 @@ def _cell_values(totals: Totals) -> dict[str, float]:
     return values
 
 
-def _figures(live: LiveFigures) -> Iterator[Block | None]:
+def _figures(live: LiveFigures, figures: FigureColumns) -> Iterator[Block | None]:
     """One block, after a None for each window."""
     rows: list[Labels] = []
     cells: list[dict[str, float]] = []
@@ -78,7 +87,7 @@ def _figures(live: LiveFigures) -> Iterator[Block | None]:
         rows,
         [
             (metric, [(sample, labels, [cell.get(key) for cell in cells]) for sample, labels, key in columns])
-            for metric, columns in _COLUMNS
+            for metric, columns in figures
         ],
     )
 
@@ -90,7 +99,26 @@ def _backlog(live: LiveFigures) -> Block:
         (names.BACKLOG.name, (("status", status),), [live.backlog[group].get(status, 0) for group in groups])
         for status in statuses
     ]
-    return Block([(("dimension", g.dimension), ("value", g.value)) for g in groups], [(names.BACKLOG, counts)])
+    unanswered: Column = (names.UNANSWERED.name, (), [live.unanswered.get(group, 0) for group in groups])
+    return Block(_group_labels(groups), [(names.BACKLOG, counts), (names.UNANSWERED, [unanswered])])
+
+
+def _group_labels(groups: Iterable[Group]) -> list[Labels]:
+    return [(("dimension", group.dimension), ("value", group.value)) for group in groups]
+
+
+def _sla(live: LiveFigures, targets: Collection[str]) -> Block:
+    groups = list(live.sla)
+    counts: list[Column] = [
+        (
+            names.SLA_INSTANCES.name,
+            (("target", target), ("state", state)),
+            [live.sla[group].get((target, state), 0) for group in groups],
+        )
+        for target in targets
+        for state in SLA_STATES
+    ]
+    return Block(_group_labels(groups), [(names.SLA_INSTANCES, counts)])
 
 
 def _ages(live: LiveFigures) -> Block:
@@ -98,13 +126,17 @@ def _ages(live: LiveFigures) -> Block:
     p50: Column = (names.BACKLOG_AGE.name, (("quantile", "0.5"),), [age.p50_seconds for age in ages])
     p90: Column = (names.BACKLOG_AGE.name, (("quantile", "0.9"),), [age.p90_seconds for age in ages])
     oldest: Column = (names.BACKLOG_OLDEST.name, (), [age.oldest_seconds for age in ages])
-    rows = [(("dimension", group.dimension), ("value", group.value)) for group in live.ages]
-    return Block(rows, [(names.BACKLOG_AGE, [p50, p90]), (names.BACKLOG_OLDEST, [oldest])])
+    return Block(_group_labels(live.ages), [(names.BACKLOG_AGE, [p50, p90]), (names.BACKLOG_OLDEST, [oldest])])
 
 
 def _health(health: Health) -> Block:
     def one(metric: names.Metric, value: float) -> tuple[names.Metric, list[Column]]:
         return metric, [(metric.name, (), [value])]
+
+    sla_events: list[Column] = [
+        (names.SLA_EVENTS.name, tuple((label, getattr(of, label)) for label in names.SLA_EVENTS.labels), [value])
+        for of, value in health.sla_events.items()
+    ]
 
     def by(metric: names.Metric, values: Iterable[tuple[object, float]]) -> tuple[names.Metric, list[Column]]:
         (label,) = metric.labels
@@ -125,6 +157,7 @@ def _health(health: Health) -> Block:
             one(names.COMMIT_AGE, health.commit_age_seconds),
             one(names.INPUT_LAG, health.input_lag),
             one(names.SINK_LAG, health.sink_lag),
+            (names.SLA_EVENTS, sla_events),
         ],
     )
 
@@ -145,18 +178,30 @@ class FiguresCollector(Collector):
     """Exports the figures and the health of one worker.
 
     ``live`` and ``health`` are called at each scrape, in the thread that scrapes. ``benchmarks`` may be empty.
+    ``targets`` are those that any policy names: of the others there is nothing to say. ``business`` says whether
+    durations within opening hours are counted, which they are where a calendar is not always open.
     """
 
-    def __init__(self, live: Callable[[], LiveFigures], health: Callable[[], Health], benchmarks: Benchmarks) -> None:
+    def __init__(
+        self,
+        live: Callable[[], LiveFigures],
+        health: Callable[[], Health],
+        benchmarks: Benchmarks,
+        targets: Collection[str] = measures.TARGETS,
+        business: bool = True,
+    ) -> None:
         self._live = live
         self._health = health
         self._benchmarks = benchmarks
+        self._targets = targets
+        self._figures = _columns_of_figures(targets, business)
 
     def _blocks(self) -> Iterator[Block | None]:
         live = self._live()
-        yield from _figures(live)
+        yield from _figures(live, self._figures)
         yield _backlog(live)
         yield _ages(live)
+        yield _sla(live, self._targets)
         yield _health(self._health())
         yield _benchmarks(self._benchmarks)
 

@@ -1,8 +1,9 @@
 """What a ticket is described by, and the dimensions that follow from it.
 
-A history holds patches: what an event set. What a fold needs after each of them is only the combination of dimensions
-and who began; these states are few, and are nodes of a graph that grows as patches are met, so that a step is one
-look-up. All attributes together are put together once, when facts are published.
+A history holds patches: what an event set. What a fold needs after each of them is only the combination of dimensions,
+the policy, who began, who handles, the channel and the category; these states are few, and are nodes of a graph that
+grows as patches are met, so that a step is one look-up. All attributes together are put together once, when facts are
+published.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from schemas.outputs import ATTRIBUTES
 from streams.history import patch_values
+from streams.policies import NO_POLICIES, Policies, Policy
 
 _MOST_PATCHES: Final = 20_000
-_ORIGIN: Final = "origin"
+_FIRST: Final = ("origin", "handler", "channel", "category", "priority", "team")
+"""What every state begins with; the dimensions and what policies look at follow."""
 
 
 class Patch(NamedTuple):
@@ -21,7 +25,7 @@ class Patch(NamedTuple):
 
     values: dict[str, str]
     relevant: tuple[str | None, ...] | None
-    """Those that figures depend on: origin and the configured dimensions, None where not set; None of none at all."""
+    """Those that a state holds, None where not set; None of none at all."""
 
 
 class Dimensions:
@@ -49,22 +53,44 @@ class Dimensions:
 class State:
     """What figures depend on of a ticket's attributes at one time."""
 
-    __slots__ = ("dimensions", "following", "started_by_customer", "values")
+    __slots__ = (
+        "category",
+        "channel",
+        "dimensions",
+        "following",
+        "handled_by_bot",
+        "policy",
+        "priority",
+        "started_by_customer",
+        "team",
+        "values",
+    )
 
-    def __init__(self, values: tuple[str, ...], dimensions: Dimensions) -> None:
+    def __init__(self, values: tuple[str, ...], dimensions: int, policy: Policy | None) -> None:
         self.values = values
-        """Origin, then the values of the dimensions."""
-        self.dimensions = dimensions.number(values[1:])
+        """Origin, handler, channel, category, priority and team, then what else figures depend on."""
+        self.dimensions = dimensions
+        """The number of the combination of dimensions."""
+        self.policy = policy
+        """The policy in force."""
         self.started_by_customer = values[0] not in ("agent", "proactive")
+        self.handled_by_bot = values[1] == "bot"
+        self.channel = values[2]
+        self.category = values[3]
+        self.priority = values[4]
+        self.team = values[5]
         self.following: dict[tuple[str | None, ...], State] = {}
 
 
 class AttributeGraph:
     """All states met so far, and the patches that lead from one to another."""
 
-    def __init__(self, dimensions: Dimensions) -> None:
+    def __init__(self, dimensions: Dimensions, policies: Policies = NO_POLICIES) -> None:
         self.dimensions = dimensions
-        self._names = (_ORIGIN, *dimensions.names)
+        self.policies = policies
+        looked_at = {name for policy in policies for name in policy.when}
+        self._names = tuple(dict.fromkeys((*_FIRST, *dimensions.names, *sorted(looked_at))))
+        self._places = [self._names.index(name) for name in dimensions.names]
         self._states: dict[tuple[str, ...], State] = {}
         self._patches: dict[str, Patch] = {}
         self.root = self._state(("",) * len(self._names))
@@ -100,5 +126,12 @@ class AttributeGraph:
     def _state(self, values: tuple[str, ...]) -> State:
         state = self._states.get(values)
         if state is None:
-            state = self._states[values] = State(values, self.dimensions)
+            number = self.dimensions.number(tuple([values[place] for place in self._places]))
+            state = self._states[values] = State(values, number, self._policy(values))
         return state
+
+    def _policy(self, values: tuple[str, ...]) -> Policy | None:
+        if not self.policies:
+            return None
+        known = dict(zip(self._names, values, strict=True))
+        return self.policies.match(tuple([known.get(name, "") for name in ATTRIBUTES]))

@@ -202,13 +202,13 @@ def expand(packed: bytes, sign: int) -> tuple[Int64s, Int64s, Int64s]:
 
 
 def backlog_changes(packed: bytes) -> list[tuple[int, int, int]]:
-    """The contributions to the backlog: dimensions, status, created (milliseconds)."""
+    """The contributions to what is open: dimensions, what, value."""
     rows: NDArray[Any] = np.frombuffer(packed, PACKED_DTYPE)
     rows = rows[rows["what"] >= OPEN]
     return list(
         zip(
             rows["dimensions"].tolist(),
-            (rows["what"].astype(np.int64) - OPEN).tolist(),
+            rows["what"].tolist(),
             rows["value"].tolist(),
             strict=True,
         )

@@ -14,14 +14,20 @@ from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from streams.facts import Answer, Facts, Moment
-from streams.measures import COUNT_ID, DURATION_ID, SUM_BASE
+from streams.facts import CSAT, NO_STATUS, NPS, Facts, rank_of, share_of
+from streams.measures import COUNT_ID, DURATION_ID, SUM_BASE, TARGETS
+from streams.sla import MET
+from streams.story import BY_REPLY, Answer, Moment
 
 Contribution: TypeAlias = tuple[int, int, int, int]
 """Minute, dimensions, what, value."""
 
 OPEN: Final = 60_000
 """``OPEN + status``: the ticket is in the backlog since ``value`` (created, milliseconds); its minute is 0."""
+UNANSWERED: Final = 8
+"""Added to the status where the customer waits for a reply."""
+RUNNING: Final = 60_100
+"""``RUNNING + 3 * target + state``: ``value`` instances of a target run, in a state of ``live.SLA_STATES``."""
 
 
 class Bundle(NamedTuple):
@@ -38,14 +44,27 @@ def _bundle(what: int, counts: tuple[str, ...], score: str | None = None) -> Bun
 
 FIRST_SOLVE: Final = _bundle(
     40_000,
-    ("tickets_solved", "one_touch", "no_followup", "no_reopen", "fcr", "fcr_final", "fcr_final_true"),
+    (
+        "tickets_solved",
+        "one_touch",
+        "no_followup",
+        "no_reopen",
+        "no_repeat",
+        "fcr",
+        "fcr_final",
+        "fcr_final_true",
+        "bot_tickets",
+        "bot_resolved",
+        "bot_resolved_durably",
+    ),
 )
+FAILURE: Final = _bundle(40_004, ("failed_tickets", "recovered_tickets"))
 ANSWERS: Final = (
     _bundle(40_001, ("csat_answers", "csat_satisfied"), "csat_score_milli"),
     _bundle(40_002, ("nps_answers", "nps_detractors", "nps_passives", "nps_promoters")),
     _bundle(40_003, ("ces_answers", "ces_easy"), "ces_score_milli"),
 )
-BUNDLES: Final = (FIRST_SOLVE, *ANSWERS)
+BUNDLES: Final = (FIRST_SOLVE, FAILURE, *ANSWERS)
 
 PACKED_DTYPE: Final = np.dtype([("minute", "<u4"), ("dimensions", "<u4"), ("what", "<u2"), ("value", "<i8")])
 """A packed contribution, as numpy reads it."""
@@ -56,93 +75,132 @@ CREATED: Final = COUNT_ID["created"]
 SOLVES: Final = COUNT_ID["solves"]
 REOPENS: Final = COUNT_ID["reopens"]
 AGENT_REPLIES: Final = COUNT_ID["agent_replies"]
-FIRST_TOUCH: Final = SUM_BASE + DURATION_ID["first_touch"]
-FIRST_REPLY: Final = SUM_BASE + DURATION_ID["first_reply"]
-FIRST_RESOLUTION: Final = SUM_BASE + DURATION_ID["first_resolution"]
-FULL_RESOLUTION: Final = SUM_BASE + DURATION_ID["full_resolution"]
+SOLVED_TICKETS: Final = COUNT_ID["solved_tickets"]
 STATUS_MS: Final = tuple(COUNT_ID[f"{status}_ms"] for status in ("new", "open", "pending", "on_hold"))
 SENT: Final = tuple(COUNT_ID[f"{kind}_sent"] for kind in ("csat", "nps", "ces"))
+TARGET_MET: Final = {target: COUNT_ID[f"sla_{target}_met"] for target in TARGETS}
+TARGET_BREACHED: Final = {target: COUNT_ID[f"sla_{target}_breached"] for target in TARGETS}
 
-SOLVED_TICKETS: Final = COUNT_ID["solved_tickets"]
+FIRST_TOUCH: Final = SUM_BASE + DURATION_ID["first_touch"]
+FIRST_REPLY: Final = SUM_BASE + DURATION_ID["first_reply"]
+NEXT_REPLY: Final = SUM_BASE + DURATION_ID["next_reply"]
+HANDOFF_REPLY: Final = SUM_BASE + DURATION_ID["handoff_reply"]
+FIRST_RESOLUTION: Final = SUM_BASE + DURATION_ID["first_resolution"]
+FULL_RESOLUTION: Final = SUM_BASE + DURATION_ID["full_resolution"]
+FIRST_REPLY_BUSINESS: Final = SUM_BASE + DURATION_ID["first_reply_business"]
+NEXT_REPLY_BUSINESS: Final = SUM_BASE + DURATION_ID["next_reply_business"]
+FULL_RESOLUTION_BUSINESS: Final = SUM_BASE + DURATION_ID["full_resolution_business"]
 
-_ALMOST: Final = 1e-9
-"""Scores are compared with this tolerance: (5 - 1) / (7 - 1) is not less than 2 / 3."""
 
-
-def contributions(facts: Facts) -> list[int]:
+def contributions(facts: Facts, business: bool = False) -> list[int]:
     """What a ticket with these facts contributes now: the four numbers of one contribution after those of the other.
 
     In about the order in which it happens: then most of what was contributed before stands at the beginning again, and
-    :func:`change` leaves little.
+    :func:`change` leaves little. ``business``: durations within opening hours are counted, too.
     """
     told: list[int] = []
     created = facts.created
-    if facts.deleted or created is None:
+    if facts.deleted or created is None or facts.status == NO_STATUS:
         return told
-    begun, here = created
     merged = facts.merged_into is not None
     if not merged:
-        told += (begun // _MINUTE_MS, here, CREATED, 1)
-    if facts.first_touch is not None:
-        at, dimensions = facts.first_touch
-        told += (at // _MINUTE_MS, dimensions, FIRST_TOUCH, at - begun)
+        _tell(told, created, CREATED, 1)
+    if facts.first_touch is not None and facts.first_touch_ms is not None:
+        _tell(told, facts.first_touch, FIRST_TOUCH, facts.first_touch_ms)
     if facts.first_reply is not None and facts.first_reply_ms is not None:
-        at, dimensions = facts.first_reply
-        told += (at // _MINUTE_MS, dimensions, FIRST_REPLY, facts.first_reply_ms)
-    for at, dimensions in facts.agent_replies:
-        told += (at // _MINUTE_MS, dimensions, AGENT_REPLIES, 1)
+        _tell(told, facts.first_reply, FIRST_REPLY, facts.first_reply_ms)
+        if business and facts.first_reply_business_ms is not None:
+            _tell(told, facts.first_reply, FIRST_REPLY_BUSINESS, facts.first_reply_business_ms)
+    if facts.handoff_reply is not None and facts.handoff_reply_ms is not None:
+        _tell(told, facts.handoff_reply, HANDOFF_REPLY, facts.handoff_reply_ms)
+    for reply in facts.agent_replies:
+        _tell(told, reply, AGENT_REPLIES, 1)
+    for wait in facts.next_replies:
+        if wait.moment is not None and wait.ended_by == BY_REPLY:
+            _tell(told, wait.moment, NEXT_REPLY, wait.moment.at - wait.started_at)
+            if business and wait.business_ms is not None:
+                _tell(told, wait.moment, NEXT_REPLY_BUSINESS, wait.business_ms)
     if not merged:
-        for at, dimensions in facts.solves:
-            told += (at // _MINUTE_MS, dimensions, SOLVES, 1)
+        for solve in facts.solves:
+            _tell(told, solve, SOLVES, 1)
         if facts.first_solve is not None and facts.last_solve is not None:
-            _of_solves(told, facts, begun, facts.first_solve, facts.last_solve)
-        for at, dimensions in facts.reopens:
-            told += (at // _MINUTE_MS, dimensions, REOPENS, 1)
-    for (at, dimensions), kind in facts.surveys_sent.values():
-        told += (at // _MINUTE_MS, dimensions, SENT[kind], 1)
-    for answer in facts.answers.values():
+            _of_solves(told, facts, facts.first_solve, facts.last_solve, business)
+        for reopening in facts.reopens:
+            _tell(told, reopening, REOPENS, 1)
+    for _, sent in facts.sent:
+        told += (sent.moment.at // _MINUTE_MS, sent.under.dimensions, SENT[sent.kind], 1)
+    for _, answer in facts.answers:
         told += _of_answer(answer)
-    if facts.open:
-        told += (0, facts.dimensions, OPEN + facts.status, begun)
+    if facts.failures:
+        at, state = facts.failures[0]
+        told += (at // _MINUTE_MS, state.dimensions, FAILURE.what, 3 if facts.service_recovery else 1)
+    if facts.sla:
+        _of_sla(told, facts)
+    if facts.open and facts.state is not None:
+        flag = UNANSWERED if facts.unanswered else 0
+        told += (0, facts.state.dimensions, OPEN + facts.status + flag, created.at)
     return told
 
 
-def _of_solves(told: list[int], facts: Facts, created: int, first: Moment, last: Moment) -> None:
-    at, dimensions = first
-    minute = at // _MINUTE_MS
+def _tell(told: list[int], moment: Moment, what: int, value: int) -> None:
+    told += (moment.at // _MINUTE_MS, moment.state.dimensions, what, value)
+
+
+def _of_solves(told: list[int], facts: Facts, first: Moment, last: Moment, business: bool) -> None:
     final = bool(facts.fcr_final)
     bits = (
         1
         | (2 if facts.one_touch else 0)
         | (4 if facts.no_followup else 0)
         | (8 if facts.no_reopen else 0)
-        | (16 if facts.fcr else 0)
-        | (32 if final else 0)
-        | (64 if final and facts.fcr else 0)
+        | (16 if facts.no_repeat else 0)
+        | (32 if facts.fcr else 0)
+        | (64 if final else 0)
+        | (128 if final and facts.fcr else 0)
+        | (256 if facts.bot_before_solve else 0)
+        | (512 if facts.bot_resolved else 0)
+        | (1024 if facts.bot_resolved_durably else 0)
     )
-    told += (minute, dimensions, FIRST_SOLVE.what, bits)
-    told += (minute, dimensions, FIRST_RESOLUTION, at - created)
-    at, dimensions = last
-    minute = at // _MINUTE_MS
-    told += (minute, dimensions, SOLVED_TICKETS, 1)
-    told += (minute, dimensions, FULL_RESOLUTION, at - created)
+    _tell(told, first, FIRST_SOLVE.what, bits)
+    _tell(told, first, FIRST_RESOLUTION, facts.first_resolution_ms or 0)
+    _tell(told, last, SOLVED_TICKETS, 1)
+    _tell(told, last, FULL_RESOLUTION, facts.full_resolution_ms or 0)
+    if business:
+        _tell(told, last, FULL_RESOLUTION_BUSINESS, facts.full_resolution_business_ms or 0)
     for measure, ms in zip(STATUS_MS, facts.solved_status_ms, strict=True):
         if ms:
-            told += (minute, dimensions, measure, ms)
+            _tell(told, last, measure, ms)
+
+
+def _of_sla(told: list[int], facts: Facts) -> None:
+    story = facts.story
+    running: dict[int, int] = {}
+    for instance in facts.sla:
+        state = 0
+        if instance.breached_at is not None and story is not None:
+            dimensions = story.state_at(instance.breached_at).dimensions
+            told += (instance.breached_at // _MINUTE_MS, dimensions, TARGET_BREACHED[instance.target], 1)
+            state = 2
+        elif instance.outcome == MET and instance.end is not None:
+            _tell(told, instance.end, TARGET_MET[instance.target], 1)
+        elif instance.at_risk_raised:
+            state = 1
+        if instance.ended_at is None:
+            what = RUNNING + 3 * TARGETS.index(instance.target) + state
+            running[what] = running.get(what, 0) + 1
+    if facts.state is not None:
+        for what, number in running.items():
+            told += (0, facts.state.dimensions, what, number)
 
 
 def _of_answer(answer: Answer) -> Contribution:
-    at, dimensions, kind, score, low, high = answer
-    share = (score - low) / (high - low)
-    what = ANSWERS[kind].what
-    if kind == 0:
-        satisfied = share >= 0.75 - _ALMOST
-        return at // _MINUTE_MS, dimensions, what, round(1000 * (1 + 4 * share)) << 2 | (3 if satisfied else 1)
-    if kind == 1:
-        rank = int(share >= 0.7 - _ALMOST) + int(share >= 0.9 - _ALMOST)
-        return at // _MINUTE_MS, dimensions, what, 1 | 2 << rank
-    easy = share >= 2 / 3 - _ALMOST
-    return at // _MINUTE_MS, dimensions, what, round(1000 * (1 + 6 * share)) << 2 | (3 if easy else 1)
+    minute, dimensions = answer.moment.at // _MINUTE_MS, answer.under.dimensions
+    what = ANSWERS[answer.kind].what
+    rank = rank_of(answer)
+    if answer.kind == NPS:
+        return minute, dimensions, what, 1 | 2 << rank
+    milli = round(1000 * (1 + (4 if answer.kind == CSAT else 6) * share_of(answer)))
+    return minute, dimensions, what, milli << 2 | (3 if rank else 1)
 
 
 def pack(told: list[int]) -> bytes:

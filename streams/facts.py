@@ -1,52 +1,42 @@
 """The facts of one ticket: a pure function of its history, the configuration and the time.
 
-Source of every rule: ``docs/domain.md`` section 3; where it is silent, ``docs/definitions.md``. One pass in history
-order finds the moments (who replied when, entries into and departures from solved, answers), each with the attributes
-in force; what follows from them is derived after the pass. Times are milliseconds since 1970, durations milliseconds.
+Source of every rule: ``docs/domain.md`` section 3; where it is silent, ``docs/definitions.md``. The story of a ticket
+(``streams.story``) has the moments; this derives what follows from them. Times are milliseconds since 1970, durations
+milliseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from streams.attributes import AttributeGraph, State
-from streams.config import DAY_MS, DomainConfig
-from streams.history import (
-    AGENT,
-    BOT,
-    CREATED,
-    CUSTOMER,
-    DELETED,
-    INTERNAL,
-    KIND,
-    MERGED,
-    MESSAGE,
-    ROWS,
-    SIZE,
-    SOLVED,
-    SURVEY_ANSWERED,
-    SURVEY_SENT,
-    UPDATED,
-    score_of,
-)
-
-Row = tuple[int, int, int, int, int]
-
+from streams.calendars import DAY_MS, AlwaysOpen
+from streams.config import DomainConfig
+from streams.history import CREATED, DELETED, KIND, ROWS, SIZE, SOLVED, Contact
+from streams.sla import Instance, instances
+from streams.story import BY_REPLY, Answer, Moment, Row, Sent, Story, begin, describe, tell
 
 NO_STATUS: Final = -1
 """The status of a ticket that was merged before it began."""
+RECOVERY_MS: Final = 30 * DAY_MS
+"""How long after a failure a good answer counts as its recovery."""
+ALMOST: Final = 1e-9
+"""Scores are compared with this tolerance: (5 - 1) / (7 - 1) is not less than 2 / 3."""
+CSAT: Final = 0
+NPS: Final = 1
 
 
-Moment: TypeAlias = tuple[int, int]
-"""Something that is counted: when, and under which combination of dimensions."""
+class NextReply(NamedTuple):
+    """One wait of the customer after the first reply."""
 
-Answer: TypeAlias = tuple[int, int, int, float, float, float]
-"""The answer of one survey that counts: when, dimensions, kind (``history.SURVEY_KINDS``), score, lowest, highest."""
-
-
-_NO_SURVEYS: Final[Mapping[int, tuple[Moment, int]]] = {}
-_NO_ANSWERS: Final[Mapping[int, Answer]] = {}
+    started_at: int
+    ended_at: int | None
+    ended_by: str | None
+    """``reply``, ``solve`` or ``merge``; None while it runs, as the others are."""
+    business_ms: int | None
+    moment: Moment | None
+    """The end."""
 
 
 class Facts:
@@ -59,35 +49,65 @@ class Facts:
     merged_into: str | None = None
     created: Moment | None = None
     customer: str = ""
-    dimensions: int = 0
-    """The combination of dimensions in force now."""
+    state: State | None = None
+    """The attributes in force now."""
     patches: Sequence[str] = ()
     """Everything that set an attribute, in order (``AttributeGraph.attributes``)."""
     status: int = 0
     status_since: int = 0
     status_ms: Sequence[int] = (0, 0, 0, 0)
     """Time in new, open, pending, on_hold until ``as_of``."""
+    status_business_ms: Sequence[int] = (0, 0, 0, 0)
     solved_status_ms: Sequence[int] = (0, 0, 0, 0)
-    """The same until the last solve."""
+    """Time in each until the last solve."""
     first_touch: Moment | None = None
+    first_touch_ms: int | None = None
+    first_touch_business_ms: int | None = None
     first_reply: Moment | None = None
     first_reply_ms: int | None = None
+    first_reply_business_ms: int | None = None
+    handoff_reply: Moment | None = None
+    handoff_reply_ms: int | None = None
+    handoff_reply_business_ms: int | None = None
+    next_replies: Sequence[NextReply] = ()
+    unanswered: bool = False
     agent_replies: Sequence[Moment] = ()
+    customer_messages: int = 0
+    agents: int = 0
+    channel_switches: int = 0
     solves: Sequence[Moment] = ()
     reopens: Sequence[Moment] = ()
     first_solve: Moment | None = None
     last_solve: Moment | None = None
+    first_resolution_ms: int | None = None
+    first_resolution_business_ms: int | None = None
+    full_resolution_ms: int | None = None
+    full_resolution_business_ms: int | None = None
     one_touch: bool | None = None
     no_followup: bool | None = None
     no_reopen: bool | None = None
+    no_repeat: bool | None = None
     fcr: bool | None = None
     fcr_final: bool | None = None
-    surveys_sent: Mapping[int, tuple[Moment, int]] = _NO_SURVEYS
-    """Survey (number of its name) to when it was sent, and its kind."""
-    answers: Mapping[int, Answer] = _NO_ANSWERS
-    """Survey (number of its name) to its last answer."""
+    handled_by: str | None = None
+    bot_before_solve: bool = False
+    """A bot wrote before the first solve."""
+    bot_resolved: bool | None = None
+    bot_resolved_durably: bool | None = None
+    sent: Sequence[tuple[int, Sent]] = ()
+    """The surveys that were sent: number of the survey's name, first sending."""
+    answers: Sequence[tuple[int, Answer]] = ()
+    """The last answer of each survey: number of the survey's name, answer; in history order."""
+    failures: Sequence[tuple[int, State]] = ()
+    """What a recovery can follow: when, and the attributes that it counts under; the first one first."""
+    good_at: Sequence[int] = ()
+    """When the customer gave a good answer."""
+    service_recovery: bool | None = None
+    sla: Sequence[Instance] = ()
+    """The instances of all targets, in the contract's order."""
     changes_at: int | None = None
     """The next time at which these facts change although nothing happens."""
+    story: Story | None = None
 
     def __init__(self, as_of: int, last_at: int) -> None:
         self.as_of = as_of
@@ -99,9 +119,24 @@ class Facts:
         """Whether the ticket is in the backlog."""
         return self.created is not None and not self.deleted and self.merged_into is None and self.status < SOLVED
 
+    @property
+    def policy(self) -> str:
+        """The name of the policy in force; '' without one."""
+        return "" if self.state is None or self.state.policy is None else self.state.policy.name
 
-def facts(records: bytes | bytearray, names: list[str], now: int, graph: AttributeGraph, config: DomainConfig) -> Facts:
-    """The facts at ``now`` (or at the last event where that is later) of a packed history."""
+
+def facts(
+    records: bytes | bytearray,
+    names: list[str],
+    now: int,
+    graph: AttributeGraph,
+    config: DomainConfig,
+    contact: Contact | None = None,
+) -> Facts:
+    """The facts at ``now`` (or at the last event where that is later) of a packed history.
+
+    ``contact``: what the customer's other tickets say of this one.
+    """
     rows: list[Row] = list(ROWS(records))
     last_at = rows[-1][0]
     found = Facts(max(now, last_at), last_at)
@@ -111,184 +146,186 @@ def facts(records: bytes | bytearray, names: list[str], now: int, graph: Attribu
     state = graph.root
     patches: list[str] = []
     if rows[0][1] != CREATED:
-        begun = _begin(rows, patches, names)
+        begun = begin(rows, patches, names)
         if begun is None:
             return found
         rows, merged = begun
         for patch in patches:
             state = graph.after(state, patch)
         if merged is not None:
-            _set_creation(found, rows[0], state, patches, names, graph)
-            _describe_later(found, rows[1:], patches, names)
+            story = tell(rows[:1], state, patches, names, graph)
+            describe(story, rows, 1, names)
+            _describe(found, story)
             found.merged_into = names[merged[4] - 1]
             found.status = NO_STATUS
             return found
-    state = _set_creation(found, rows[0], state, patches, names, graph)
-    _pass(found, rows, state, patches, names, graph, config)
+    story = tell(rows, state, patches, names, graph)
+    _describe(found, story)
+    _times(found, story)
+    _messages(found, story)
+    if graph.policies:
+        found.sla, found.changes_at = instances(story, found.as_of)
+    if story.solves:
+        _solves(found, story, config, contact)
+    _surveys(found, story, contact)
     return found
 
 
-def _begin(rows: list[Row], patches: list[str], names: list[str]) -> tuple[list[Row], Row | None] | None:
-    """Put the creation first; None without one.
-
-    What stands before it in order sets attributes (added to ``patches``); messages and surveys of the creation's own
-    instant follow it. Also returns a merge that stands before it.
-    """
-    first = next((place for place, row in enumerate(rows) if row[1] == CREATED), None)
-    if first is None:
-        return None
-    creation = rows[first]
-    same_instant: list[Row] = []
-    merged: Row | None = None
-    for row in rows[:first]:
-        if row[1] == UPDATED:
-            if row[4]:
-                patches.append(names[row[4] - 1])
-        elif row[1] == MERGED:
-            merged = merged or row
-        elif row[0] == creation[0]:
-            same_instant.append(row)
-    return [creation, *same_instant, *rows[first + 1 :]], merged
+def _describe(found: Facts, story: Story) -> None:
+    found.story = story
+    found.created = story.creation
+    found.customer = story.customer
+    found.state = story.state
+    found.patches = story.patches
+    found.status = story.status
+    found.status_since = story.status_since
+    if story.merge is not None:
+        found.merged_into = story.merged_into
 
 
-def _describe_later(found: Facts, rows: list[Row], patches: list[str], names: list[str]) -> None:
-    """What a merged ticket is described by in the end: nothing else of it goes on."""
-    for _, kind, _, b, c in rows:
-        if kind == UPDATED:
-            if c:
-                patches.append(names[c - 1])
-            if b:
-                found.customer = names[b - 1]
+def _business_ms(start: int, end: Moment) -> int:
+    policy = end.state.policy
+    return end.at - start if policy is None else policy.calendar.elapsed_ms(start, end.at)
 
 
-def _set_creation(
-    found: Facts, row: Row, before: State, patches: list[str], names: list[str], graph: AttributeGraph
-) -> State:
-    at, _, status, customer, patch = row
-    patches.append(names[patch - 1])
-    state = graph.after(before, names[patch - 1])
-    found.created = (at, state.dimensions)
-    found.customer = names[customer - 1]
-    found.dimensions = state.dimensions
-    found.patches = patches
-    found.status = status
-    found.status_since = at
-    return state
+def _times(found: Facts, story: Story) -> None:
+    spent = [0, 0, 0, 0]
+    policy = story.state.policy
+    calendar = None if policy is None or isinstance(policy.calendar, AlwaysOpen) else policy.calendar
+    business = spent if calendar is None else [0, 0, 0, 0]
+    before: Moment | None = None
+    was = 0
+    for moment, status in story.statuses:
+        if before is not None and was < SOLVED:
+            spent[was] += moment.at - before.at
+            if calendar is not None:
+                business[was] += calendar.elapsed_ms(before.at, moment.at)
+            if status >= SOLVED:
+                found.solved_status_ms = spent.copy()
+        before, was = moment, status
+    if was < SOLVED and before is not None:
+        until = found.as_of if story.merge is None else story.merge.at
+        spent[was] += until - before.at
+        if calendar is not None:
+            business[was] += calendar.elapsed_ms(before.at, until)
+    found.status_ms = spent
+    found.status_business_ms = business
 
 
-def _pass(
-    found: Facts,
-    rows: list[Row],
-    state: State,
-    patches: list[str],
-    names: list[str],
-    graph: AttributeGraph,
-    config: DomainConfig,
-) -> None:
-    created = rows[0][0]
-    dimensions = state.dimensions
-    status = found.status
-    since = entered = created
-    status_ms = [0, 0, 0, 0]
-    reply_start: int | None = created if state.started_by_customer else None
-    first_touch: Moment | None = None
-    replied = False
-    replies: list[Moment] = []
-    solves: list[Moment] = []
-    reopens: list[Moment] = []
-    sent: dict[int, tuple[Moment, int]] = {}
-    answers: dict[int, Answer] = {}
-    solve_dimensions: int | None = None
-    fcr_until = 0
-    touches = followups = early_reopens = 0
-    end = found.as_of
-    if status >= SOLVED:
-        solves.append((created, dimensions))
-        solve_dimensions = dimensions
-        fcr_until = created + config.fcr_days * DAY_MS
+def _messages(found: Facts, story: Story) -> None:
+    created = story.creation.at
+    found.agent_replies = story.replies
+    found.agents = len(story.agents)
+    found.channel_switches = story.channel_switches
+    later = [at for at in story.customer_at if at > created]
+    found.customer_messages = len(later) + 1 if story.creation.state.started_by_customer else len(story.customer_at)
+    touch = story.first_touch
+    if touch is not None:
+        found.first_touch = touch
+        found.first_touch_ms = touch.at - created
+        found.first_touch_business_ms = _business_ms(created, touch)
+        human, bot = bool(story.replies), story.first_bot is not None
+        found.handled_by = "both" if human and bot else "human" if human else "bot"
+    reply = story.first_reply
+    start = story.reply_start
+    if reply is not None and start is not None:
+        found.first_reply = reply
+        found.first_reply_ms = reply.at - start.at
+        found.first_reply_business_ms = _business_ms(start.at, reply)
+    reply = story.handoff_reply
+    if reply is not None and story.handoff is not None:
+        found.handoff_reply = reply
+        found.handoff_reply_ms = reply.at - story.handoff.at
+        found.handoff_reply_business_ms = _business_ms(story.handoff.at, reply)
+    if story.next_waits:
+        found.next_replies = [
+            NextReply(wait.start.at, None, None, None, None)
+            if wait.end is None
+            else NextReply(wait.start.at, wait.end.at, wait.ended_by, _business_ms(wait.start.at, wait.end), wait.end)
+            for wait in story.next_waits
+        ]
+    waits = story.next_waits or story.first_waits
+    found.unanswered = bool(waits) and waits[-1].end is None
 
-    for place, (at, kind, code, b, c) in enumerate(rows):
-        if kind == MESSAGE:
-            if code & INTERNAL:
-                continue
-            if code == AGENT:
-                moment = (at, dimensions)
-                replies.append(moment)
-                if first_touch is None:
-                    first_touch = moment
-                if not replied and reply_start is not None:
-                    replied = True
-                    found.first_reply = moment
-                    found.first_reply_ms = at - reply_start
-                if not fcr_until or at <= fcr_until:
-                    touches += 1
-            elif code == CUSTOMER:
-                if reply_start is None:
-                    reply_start = at
-                if at > created and (not fcr_until or at <= fcr_until):
-                    followups += 1
-            elif code == BOT and first_touch is None:
-                first_touch = (at, dimensions)
-        elif kind == UPDATED:
-            if c:
-                patch = names[c - 1]
-                patches.append(patch)
-                state = graph.after(state, patch)
-                dimensions = state.dimensions
-            if b:
-                found.customer = names[b - 1]
-            if code and code - 1 != status:
-                if status < SOLVED:
-                    status_ms[status] += at - since
-                since = entered = at
-                before, status = status, code - 1
-                if status >= SOLVED:
-                    if before < SOLVED:
-                        solves.append((at, dimensions))
-                        solve_dimensions = dimensions
-                        found.solved_status_ms = status_ms.copy()
-                        if not fcr_until:
-                            fcr_until = at + config.fcr_days * DAY_MS
-                elif before >= SOLVED:
-                    reopens.append((at, dimensions))
-                    if at <= fcr_until:
-                        early_reopens += 1
-                    if not replied and reply_start is not None:
-                        reply_start = at
-        elif kind == SURVEY_ANSWERED:
-            score, low, high = score_of(names[b - 1])
-            under = dimensions if solve_dimensions is None else solve_dimensions
-            answers[c] = (at, under, code, score, low, high)
-        elif kind == SURVEY_SENT:
-            if c not in sent:
-                under = dimensions if solve_dimensions is None else solve_dimensions
-                sent[c] = ((at, under), code)
-        elif kind == MERGED:
-            found.merged_into = names[c - 1]
-            end = at
-            _describe_later(found, rows[place + 1 :], patches, names)
-            break
 
-    if status < SOLVED:
-        status_ms[status] += end - since
-    found.status_ms = status_ms
-    found.first_touch = first_touch
-    found.agent_replies = replies
-    found.surveys_sent = sent
-    found.answers = answers
-    found.dimensions = dimensions
-    found.status = status
-    found.status_since = entered
-    if solves:
-        found.solves = solves
-        found.reopens = reopens
-        found.first_solve = solves[0]
-        found.last_solve = solves[-1]
-        found.one_touch = touches <= 1
-        found.no_followup = not followups
-        found.no_reopen = not early_reopens
-        parts = {"one_touch": found.one_touch, "no_followup": found.no_followup, "no_reopen": found.no_reopen}
-        found.fcr = all(parts[name] for name in config.fcr_parts)
-        found.fcr_final = not found.fcr or found.as_of > fcr_until
-        if not found.fcr_final:
-            found.changes_at = fcr_until + 1
+def _solves(found: Facts, story: Story, config: DomainConfig, contact: Contact | None) -> None:
+    created = story.creation.at
+    first, last = story.solves[0], story.solves[-1]
+    found.solves = story.solves
+    found.reopens = story.reopens
+    found.first_solve = first
+    found.last_solve = last
+    found.first_resolution_ms = first.at - created
+    found.first_resolution_business_ms = _business_ms(created, first)
+    found.full_resolution_ms = last.at - created
+    found.full_resolution_business_ms = _business_ms(created, last)
+    until = first.at + config.fcr_days * DAY_MS
+    found.one_touch = len(story.replies) <= 1 or story.replies[1].at > until
+    found.no_followup = not any(created < at <= until for at in story.customer_at)
+    found.no_reopen = not story.reopens or story.reopens[0].at > until
+    repeat_at = 0 if contact is None or contact.customer != story.customer else contact.repeat_at
+    found.no_repeat = found.no_reopen and not first.at < repeat_at <= until
+    found.fcr = (
+        ("one_touch" not in config.fcr_parts or found.one_touch)
+        and ("no_followup" not in config.fcr_parts or found.no_followup)
+        and ("no_reopen" not in config.fcr_parts or found.no_reopen)
+        and ("no_repeat" not in config.fcr_parts or found.no_repeat)
+    )
+    over = found.as_of > until
+    found.fcr_final = not found.fcr or over
+    bot = story.first_bot
+    found.bot_before_solve = bot is not None and bot.place < first.place
+    found.bot_resolved = found.bot_before_solve and not (story.replies and story.replies[0].place < first.place)
+    found.bot_resolved_durably = found.bot_resolved and found.no_repeat
+    if not found.fcr_final and (found.changes_at is None or until < found.changes_at):
+        found.changes_at = until + 1
+
+
+def share_of(answer: Answer) -> float:
+    """A score on the scale from 0 to 1."""
+    return (answer.score - answer.low) / (answer.high - answer.low)
+
+
+def rank_of(answer: Answer) -> int:
+    """How good an answer is: NPS 0 detractor, 1 passive, 2 promoter; CSAT and CES 0, or 2 (satisfied, easy)."""
+    share = share_of(answer)
+    if answer.kind == NPS:
+        return int(share >= 0.7 - ALMOST) + int(share >= 0.9 - ALMOST)
+    return 2 * int(share >= (0.75 if answer.kind == CSAT else 2 / 3) - ALMOST)
+
+
+def _surveys(found: Facts, story: Story, contact: Contact | None) -> None:
+    failures: list[tuple[int, State]] = []
+    good: list[int] = []
+    if story.sent:
+        found.sent = list(story.sent.items())
+    if story.answers:
+        found.answers = list(story.answers.items())
+        for answer in story.answers.values():
+            if answer.kind <= NPS:
+                rank = rank_of(answer)
+                if rank == 2:
+                    good.append(answer.moment.at)
+                elif rank == 0:
+                    failures.append((answer.moment.at, answer.under))
+        found.good_at = good
+    failures += [
+        (instance.breached_at, story.state_at(instance.breached_at))
+        for instance in found.sla
+        if instance.breached_at is not None
+    ]
+    if failures:
+        failures.sort(key=_when)
+        found.failures = failures
+        if contact is not None and contact.customer == story.customer and contact.recovered_at:
+            good = [*good, contact.recovered_at]
+        found.service_recovery = any(at < one <= at + RECOVERY_MS for at, _ in failures for one in good)
+
+
+def _when(failure: tuple[int, State]) -> int:
+    return failure[0]
+
+
+def reply_waits(found: Facts) -> list[NextReply]:
+    """The waits that ended with a reply: those that averages count."""
+    return [one for one in found.next_replies if one.ended_by == BY_REPLY]

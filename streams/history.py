@@ -20,9 +20,10 @@ so a ticket is restored from its last record alone.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -80,7 +81,10 @@ MOST_NAMES: Final = 65_535
 """A ticket's names are numbered in 16 bits where space is short."""
 
 VERSION: Final = 1
+WITH_CONTACT: Final = 2
+"""The version of a history that holds a contact."""
 _HEADER: Final = Struct(">BI")
+_CONTACT: Final = Struct(">HQQ")
 _decode_names: Final = msgspec.msgpack.Decoder(list[str]).decode
 _decode_patch: Final = msgspec.json.Decoder(dict[str, str]).decode
 _encode_names: Final = msgspec.msgpack.Encoder().encode
@@ -94,12 +98,27 @@ class UnreadableHistoryError(ValueError):
     """A changelog record that this version can't read."""
 
 
+class Contact(NamedTuple):
+    """What the customer's other tickets say of this one (``streams.customers``)."""
+
+    customer: str
+    """Whose tickets they are."""
+    repeat_at: int
+    """When the first of them that repeats this one was created, milliseconds since 1970; 0 for none."""
+    recovered_at: int
+    """The first good answer on them that follows a failure of this one; 0 for none."""
+
+
 class History:
     """The set of one ticket's events while it is worked on."""
 
-    __slots__ = ("_disordered", "names", "records")
+    __slots__ = ("_disordered", "contact", "names", "records")
 
-    def __init__(self, names: list[str] | None = None, records: bytes | bytearray = b"") -> None:
+    def __init__(
+        self, names: list[str] | None = None, records: bytes | bytearray = b"", contact: Contact | None = None
+    ) -> None:
+        self.contact = contact
+        """The newest; it is one of the set, too, but has no place in its order."""
         self.names = [] if names is None else names
         self.records = bytearray(records)
         self._disordered = False
@@ -194,24 +213,44 @@ class History:
         names.append(name)
         return len(names)
 
+    def hear(self, contact: Contact) -> bool:
+        """Take in what the other tickets of a customer whom this one has named say; whether it is news."""
+        told = contact if contact.repeat_at or contact.recovered_at else None
+        if told == self.contact:
+            return False
+        self.contact = told
+        return True
+
     def encode(self) -> bytes:
         """The changelog value; :func:`decode` reads it."""
         names = _encode_names(self.names)
-        return _HEADER.pack(VERSION, len(names)) + names + self.records
+        told = self.contact
+        if told is None:
+            return _HEADER.pack(VERSION, len(names)) + names + self.records
+        number = self.names.index(told.customer)
+        contact = _CONTACT.pack(number, told.repeat_at, told.recovered_at)
+        return _HEADER.pack(WITH_CONTACT, len(names)) + contact + names + self.records
 
 
-def decode(value: bytes) -> tuple[list[str], bytes]:
-    """The names and the records of a changelog value.
+def decode(value: bytes) -> tuple[list[str], bytes, Contact | None]:
+    """The names, the records and the contact of a changelog value.
 
     Raises :class:`UnreadableHistoryError` for a record of another version or a damaged one.
     """
     try:
         version, length = _HEADER.unpack_from(value)
-        if version != VERSION:
-            raise UnreadableHistoryError(f"history of version {version}; this deskpulse reads version {VERSION}")
-        end = _HEADER.size + length
-        return _decode_names(value[_HEADER.size : end]), value[end:]
-    except (ValueError, msgspec.DecodeError) as error:
+        if version not in (VERSION, WITH_CONTACT):
+            raise UnreadableHistoryError(
+                f"history of version {version}; this deskpulse reads versions {VERSION} and {WITH_CONTACT}"
+            )
+        begin = _HEADER.size + (_CONTACT.size if version == WITH_CONTACT else 0)
+        names = _decode_names(value[begin : begin + length])
+        contact = None
+        if version == WITH_CONTACT:
+            number, repeat_at, recovered_at = _CONTACT.unpack_from(value, _HEADER.size)
+            contact = Contact(names[number], repeat_at, recovered_at)
+        return names, value[begin + length :], contact
+    except (ValueError, IndexError, struct.error, msgspec.DecodeError) as error:
         if isinstance(error, UnreadableHistoryError):
             raise
         raise UnreadableHistoryError(f"damaged history of {len(value)} bytes: {error}") from error

@@ -11,22 +11,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
 import numpy as np
+from xxhash import xxh3_64_intdigest
 
 from schemas.bad_records import BadRecordError, UnknownTypeError
 from schemas.events import INPUT_TOPICS, decode_at
-from schemas.outputs import CELLS, FACTS, HISTORIES
+from schemas.outputs import CELLS, CUSTOMERS, FACTS, HISTORIES, SLA_EVENTS, CustomerContact, CustomerTicket
 from streams import history, ticket
 from streams.attributes import AttributeGraph, Dimensions
 from streams.backlog import Backlog
 from streams.cells import RESOLUTIONS, Panes, backlog_changes, expand
 from streams.config import DomainConfig
 from streams.contributions import change, contributions, pack
+from streams.customers import of_facts
 from streams.facts import Facts, facts
-from streams.history import HistoryFullError
+from streams.history import Contact, HistoryFullError
+from streams.live import SlaLabels
 from streams.published import CellRecords, Output, encode, ticket_facts
+from streams.raised import events as sla_events
+from streams.raised import pack as pack_raised
+from streams.raised import raised
 from streams.shelf import Shelf
-from streams.ticket import Ticket
+from streams.sla import BREACHED, RETRACTED
+from streams.ticket import Ticket, Told
 from streams.timers import Timers
 from streams.watermark import Watermark
 
@@ -35,6 +43,7 @@ MINUTES_KEPT: Final = 1_440
 """Panes of a minute are kept for a day."""
 CLOCK_KEY: Final = b""
 """Key of the changelog record that holds the partition's watermark (8 bytes); no ticket's id is empty."""
+_decode_contact: Final = msgspec.json.Decoder(CustomerContact).decode
 _LEFT: Final = b"\x00"
 """First byte of the changelog record of a ticket that has left; what follows is when, in milliseconds (8 bytes)."""
 
@@ -66,6 +75,18 @@ class Published:
 
 
 @dataclass
+class _Making:
+    """What a cut gathers while it goes from ticket to ticket."""
+
+    histories: list[Output] = field(default_factory=list)
+    facts: list[Output] = field(default_factory=list)
+    sla_events: list[Output] = field(default_factory=list)
+    customers: list[Output] = field(default_factory=list)
+    added: list[bytes] = field(default_factory=list)
+    withdrawn: list[bytes] = field(default_factory=list)
+
+
+@dataclass
 class Counters:
     """What a partition has read since it was assigned."""
 
@@ -74,6 +95,7 @@ class Counters:
     skipped_types: int = 0
     late: int = 0
     dead_letters: dict[str, int] = field(default_factory=dict)
+    sla_events: dict[SlaLabels, int] = field(default_factory=dict)
 
 
 class Partition:
@@ -93,6 +115,7 @@ class Partition:
         self.counters = Counters()
         self._cell_records = CellRecords(dimensions)
         self._graph = graph
+        self._business = config.policies.business
         hours = None if config.horizon_ms is None else -(-config.horizon_ms // (60 * _MINUTE_MS)) + 1
         self.panes = {"minute": Panes(RESOLUTIONS["minute"], MINUTES_KEPT), "hour": Panes(RESOLUTIONS["hour"], hours)}
         self.backlog = Backlog()
@@ -158,6 +181,26 @@ class Partition:
         if newest:
             self.watermark.saw(topic, newest)
 
+    def hear(self, records: Sequence[Message]) -> None:
+        """Take in what customers' other tickets say (``CONTACTS``) of tickets."""
+        for record in records:
+            key, value = record.key(), record.value()
+            if key is None or value is None:
+                continue
+            held = self._touched.get(key)
+            if held is None:
+                rest = self._resting.get(key)
+                if rest is None:
+                    continue  # It has left.
+                held = ticket.wake(rest)
+            said = _decode_contact(value)
+            contact = Contact(said.customer_id, said.repeat_at_ms, said.recovered_at_ms)
+            number = held.told.customer
+            # From a customer whose the ticket is no more it comes too late.
+            if number and held.history.names[number - 1] == contact.customer and held.history.hear(contact):
+                held.changed = True
+                self._touched[key] = held
+
     def _refuse(self, topic: str, record: Message, code: str, reason: str) -> None:
         self._refused.append(Refused(topic, record, code, reason))
         if code == "late":
@@ -187,43 +230,94 @@ class Partition:
     def cut(self) -> Published:
         """Derive what the touched tickets change, and take out everything that is to be published."""
         now = self.watermark.value
-        histories: list[Output] = []
-        told: list[Output] = []
-        withdrawn: list[bytes] = []
-        added: list[bytes] = []
+        making = _Making()
         for key, held in self._touched.items():
-            held.history.put_in_order()
-            names = held.history.names
-            found = facts(held.history.records, names, now, self._graph, self.config)
-            if not held.changed and self._leaves(found, now):
-                self._leave(key, now, histories)
-                continue
-            after = pack(contributions(found))
-            if after != held.told:
-                gone, come = change(held.told, after)
-                withdrawn.append(gone)
-                added.append(come)
-            encoded = held.history.encode()
-            due = self._due(found)
-            self._resting.put(key, ticket.rest(due, after, encoded))
-            if due and due != held.due:
-                self._timers.set(due, key)
-            if held.changed:
-                histories.append({"key": key, "value": encoded})
-            record = ticket_facts(key.decode(), found, names, len(held.history), self._graph)
-            told.append({"key": key, "value": encode(record)})
+            self._cut_ticket(key, held, now, making)
         self._touched = {}
-        self._count(b"".join(added), b"".join(withdrawn))
-        self._forget_left(now, histories)
+        self._count(b"".join(making.added), b"".join(making.withdrawn))
+        self._forget_left(now, making.histories)
         published = Published(refused=self._refused)
         self._refused = []
         cells = self._cells(now)
-        if told:
-            histories.append({"key": CLOCK_KEY, "value": now.to_bytes(8, "big")})
-        for topic, records in ((HISTORIES, histories), (FACTS, told), (CELLS, cells)):
+        if making.facts:
+            making.histories.append({"key": CLOCK_KEY, "value": now.to_bytes(8, "big")})
+        for topic, records in (
+            (HISTORIES, making.histories),
+            (FACTS, making.facts),
+            (CELLS, cells),
+            (SLA_EVENTS, making.sla_events),
+            (CUSTOMERS, making.customers),
+        ):
             if records:
                 published.records[topic] = records
         return published
+
+    def _cut_ticket(self, key: bytes, held: Ticket, now: int, making: _Making) -> None:
+        kept = held.history
+        kept.put_in_order()
+        names = kept.names
+        found = facts(kept.records, names, now, self._graph, self.config, kept.contact)
+        if not held.changed and self._leaves(found, now):
+            self._leave(key, held, now, making)
+            return
+        before = held.told
+        told = self._told(key, found, names)
+        if told.contributions != before.contributions:
+            gone, come = change(before.contributions, told.contributions)
+            making.withdrawn.append(gone)
+            making.added.append(come)
+        if told.raised != before.raised:
+            self._raise(key, before.raised, told.raised, found, making)
+        if told.summary != before.summary or told.customer != before.customer:
+            self._tell_customer(key, found, names, before, told, making)
+        encoded = kept.encode()
+        due = self._due(found)
+        self._resting.put(key, ticket.rest(due, told, encoded))
+        if due and due != held.due:
+            self._timers.set(due, key)
+        if held.changed:
+            making.histories.append({"key": key, "value": encoded})
+        record = ticket_facts(key.decode(), found, names, len(kept), self._graph)
+        making.facts.append({"key": key, "value": encode(record)})
+
+    def _told(self, key: bytes, found: Facts, names: list[str]) -> Told:
+        """What a ticket tells others with these facts."""
+        summary = of_facts("", found)
+        if summary is None:
+            return Told(pack(contributions(found, self._business)))
+        return Told(
+            pack(contributions(found, self._business)),
+            pack_raised(raised(found, self.config.policies)) if found.sla else b"",
+            names.index(found.customer) + 1,
+            xxh3_64_intdigest(encode(summary)),
+        )
+
+    def _raise(self, key: bytes, before: bytes, after: bytes, found: Facts, making: _Making) -> None:
+        for event in sla_events(key.decode(), before, after, found, self.config.policies):
+            making.sla_events.append({"key": key, "value": encode(event)})
+            labels = SlaLabels(
+                RETRACTED if event.withdraws == BREACHED else event.kind,
+                event.target,
+                event.policy,
+                event.channel,
+                event.priority,
+            )
+            if not event.withdraws or event.withdraws == BREACHED:
+                counted = self.counters.sla_events
+                counted[labels] = counted.get(labels, 0) + 1
+
+    def _tell_customer(
+        self, key: bytes, found: Facts, names: list[str], before: Told, told: Told, making: _Making
+    ) -> None:
+        ticket_id = key.decode()
+        moved = bool(before.customer) and before.customer != told.customer
+        if moved:
+            gone = CustomerTicket(ticket_id=ticket_id, gone=True)
+            making.customers.append({"key": names[before.customer - 1].encode(), "value": encode(gone)})
+        summary = of_facts(ticket_id, found)
+        if summary is not None:
+            summary.moved = moved
+            making.customers.append({"key": found.customer.encode(), "value": encode(summary)})
 
     def _cells(self, now: int) -> list[Output]:
         cells: list[Output] = []
@@ -241,8 +335,8 @@ class Partition:
         for panes in self.panes.values():
             panes.add(minutes, low_keys, amounts)
         for packed, sign in ((added, 1), (withdrawn, -1)):
-            for number, status, created in backlog_changes(packed):
-                self.backlog.add(number, status, created, sign)
+            for number, what, value in backlog_changes(packed):
+                self.backlog.add(number, what, value, sign)
 
     def _leave_at(self, found: Facts) -> int:
         horizon = self.config.horizon_ms
@@ -260,14 +354,18 @@ class Partition:
         rest = self._resting.get(key)
         return None if rest is None else ticket.due_of(rest)
 
-    def _leave(self, key: bytes, now: int, histories: list[Output]) -> None:
+    def _leave(self, key: bytes, held: Ticket, now: int, making: _Making) -> None:
         """Forget a ticket; a mark stays for another horizon, by which its late events are known.
 
         What it contributed lies in panes that are older than every window, and goes with them.
         """
         self._resting.pop(key)
         self._left[key] = now
-        histories.append({"key": key, "value": _LEFT + now.to_bytes(8, "big")})
+        making.histories.append({"key": key, "value": _LEFT + now.to_bytes(8, "big")})
+        if held.told.customer:
+            left = CustomerTicket(ticket_id=key.decode(), left=True)
+            customer = held.history.names[held.told.customer - 1]
+            making.customers.append({"key": customer.encode(), "value": encode(left)})
 
     def _forget_left(self, now: int, histories: list[Output]) -> None:
         horizon = self.config.horizon_ms
@@ -293,7 +391,7 @@ class Partition:
                 self._resting.pop(key)
                 self._left[key] = int.from_bytes(value[1:], "big")
             else:
-                self._resting.put(key, ticket.rest(0, b"", value))
+                self._resting.put(key, ticket.rest(0, Told(), value))
 
     def restored(self) -> None:
         """Derive the cells, the backlog and the timers from the restored histories; nothing is published."""
@@ -301,11 +399,12 @@ class Partition:
         told: list[bytes] = []
         for key in list(self._resting):
             held = ticket.wake(self._resting.get(key) or b"")
-            found = facts(held.history.records, held.history.names, now, self._graph, self.config)
-            after = pack(contributions(found))
-            told.append(after)
+            kept = held.history
+            found = facts(kept.records, kept.names, now, self._graph, self.config, kept.contact)
+            after = self._told(key, found, kept.names)
+            told.append(after.contributions)
             due = self._due(found)
-            self._resting.put(key, ticket.rest(due, after, held.history.encode()))
+            self._resting.put(key, ticket.rest(due, after, kept.encode()))
             if due:
                 self._timers.set(due, key)
         self._count(b"".join(told), b"")

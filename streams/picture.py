@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from streams.attributes import Dimensions
 from streams.cells import MEASURE_BITS, MEASURE_MASK, sum_by
+from streams.contributions import UNANSWERED
 from streams.figures import HOUR_WINDOWS, MINUTE_WINDOWS, WINDOWS_SECONDS
 from streams.history import STATUSES
-from streams.live import ALL, OTHER, BacklogAge, Group, LiveFigures
-from streams.measures import COUNT_ID
+from streams.live import ALL, OTHER, SLA_STATES, BacklogAge, Group, LiveFigures
+from streams.measures import COUNT_ID, TARGETS
 from streams.partition import Partition
 
 Int64s: TypeAlias = NDArray[np.int64]
 
 _MINUTE_MS: Final = 60_000
+_TARGET_STATES: Final = len(TARGETS) * len(SLA_STATES)
 _EVERYTHING: Final = Group(ALL, "")
 _ACTIVITY: Final = np.array([COUNT_ID[name] for name in ("created", "solves", "agent_replies")])
 
@@ -36,13 +38,18 @@ def picture(partitions: Sequence[Partition], dimensions: Dimensions, now_ms: int
         window: _window(partitions, resolution, minute, length) for window, (resolution, length) in WINDOW_PANES.items()
     }
     waiting = np.concatenate([np.empty((0, 3), np.int64), *(partition.backlog.rows() for partition in partitions)])
+    running = np.concatenate([np.empty((0, 3), np.int64), *(partition.backlog.running() for partition in partitions)])
     groupings = _groupings(dimensions, limit, [*windows.values()], waiting[:, 0])
+    unanswered = waiting[:, 1] >= UNANSWERED
+    waiting[:, 1] %= UNANSWERED
     return LiveFigures(
         now_ms=now_ms,
         totals={window: _totals(low, amounts, groupings) for window, (low, amounts) in windows.items()},
         backlog=_backlog(waiting, groupings),
         ages=_ages(waiting, groupings, now_ms),
         history=_series(partitions, minute),
+        unanswered=_unanswered(waiting[unanswered], groupings),
+        sla=_sla(running, groupings),
     )
 
 
@@ -101,6 +108,25 @@ def _backlog(waiting: Int64s, groupings: Sequence[_Grouping]) -> dict[Group, dic
         for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
             group, status = divmod(key, len(STATUSES))
             found.setdefault(groups[group], {})[STATUSES[status]] = count
+    return found
+
+
+def _unanswered(waiting: Int64s, groupings: Sequence[_Grouping]) -> dict[Group, int]:
+    found: dict[Group, int] = {}
+    for groups, group_of in groupings:
+        numbers, counts = np.unique(group_of[waiting[:, 0]], return_counts=True)
+        found.update({groups[n]: count for n, count in zip(numbers.tolist(), counts.tolist(), strict=True)})
+    return found
+
+
+def _sla(running: Int64s, groupings: Sequence[_Grouping]) -> dict[Group, dict[tuple[str, str], int]]:
+    found: dict[Group, dict[tuple[str, str], int]] = {}
+    states = len(SLA_STATES)
+    for groups, group_of in groupings:
+        keys, sums = sum_by(group_of[running[:, 0]] * _TARGET_STATES + running[:, 1], running[:, 2])
+        for key, number in zip(keys.tolist(), sums.tolist(), strict=True):
+            group, what = divmod(key, _TARGET_STATES)
+            found.setdefault(groups[group], {})[TARGETS[what // states], SLA_STATES[what % states]] = number
     return found
 
 

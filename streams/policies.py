@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from schemas.outputs import ATTRIBUTES
-from streams.calendars import ALWAYS, Calendar
+from streams.calendars import ALWAYS, AlwaysOpen, Calendar
 from streams.measures import TARGETS as TARGETS
 
 DEFAULT_AT_RISK_SHARE: Final = 0.8
@@ -57,6 +57,7 @@ class Policies:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"several policies are called {', '.join(twice)}; expected a name of its own for each")
+        self._numbers = {name: number for number, name in enumerate(names)}
         self._matched: dict[tuple[str, ...], Policy | None] = {}
 
     def match(self, attributes: tuple[str, ...] | Mapping[str, str]) -> Policy | None:
@@ -76,6 +77,15 @@ class Policies:
         found = next((policy for policy in self.policies if policy.fits(attributes)), None)
         self._matched[attributes] = found
         return found
+
+    def number(self, name: str) -> int:
+        """The place of the policy of this name. Raises ``KeyError``."""
+        return self._numbers[name]
+
+    @property
+    def business(self) -> bool:
+        """Is there a policy with a calendar that is not always open?"""
+        return any(not isinstance(policy.calendar, AlwaysOpen) for policy in self.policies)
 
     def __iter__(self) -> Iterator[Policy]:
         return iter(self.policies)

@@ -79,6 +79,8 @@ class Processor:
         self._dimensions = Dimensions(config.domain.dimensions)
         self._graph = AttributeGraph(self._dimensions)
         self._partitions: dict[int, Partition] = {}
+        self._customers: dict[int, Customers] = {}
+        self._inner_read = self._inner_told = 0
         self._applied: dict[tuple[str, int], int] = {}
         self._uncommitted: dict[tuple[str, int], int] = {}
         self._committing = asyncio.Lock()
@@ -100,8 +102,15 @@ class Processor:
         expected = self._applied.get((topic, number), self._consumer.start_offset(batch.tp))
         if batch.start != expected:
             raise RuntimeError(f"{topic}[{number}]: a batch starts at {batch.start}, but {expected} is the next offset")
-        latest_ms = None if self.config.event_clock else self._clock_ms() + self.config.max_future_ms
-        self._partitions[number].apply(topic, cast(Any, batch), latest_ms)
+        if topic == CONTACTS:
+            self._partitions[number].hear(cast(Any, batch))
+        elif topic == CUSTOMERS:
+            self._customers[number].apply([(cast(bytes, r.key()), cast(bytes, r.value())) for r in batch])
+        else:
+            latest_ms = None if self.config.event_clock else self._clock_ms() + self.config.max_future_ms
+            self._partitions[number].apply(topic, cast(Any, batch), latest_ms)
+        if topic in INNER_TOPICS:
+            self._inner_read += len(batch)
         self._applied[topic, number] = self._uncommitted[topic, number] = batch.end
         if self._is_full():
             self._room.clear()
@@ -152,7 +161,8 @@ class Processor:
             if cut:
                 await self._committer.commit(cut, metadata, deadline_seconds)
                 self.commits += 1
-                self.published += sum(len(made) for topic, _, made in cut.records if topic != HISTORIES)
+                self.published += sum(len(made) for topic, _, made in cut.records if topic in _PUBLISHED)
+                self._inner_told += sum(len(made) for topic, _, made in cut.records if topic in INNER_TOPICS)
             self._committed_at = time.monotonic()
 
     async def _cut(self) -> Cut:
@@ -167,7 +177,13 @@ class Processor:
                     (topic, number, cast(list[Output], outputs)) for topic, outputs in published.records.items()
                 ]
                 annotated += [_annotated(number, refused) for refused in published.refused]
-            for topic in INPUT_TOPICS:
+            customers = self._customers[number]
+            if customers.pending:
+                inner: dict[str, list[DomainOutput]] = {}
+                customers.cut(inner)
+                for topic, outputs in inner.items():
+                    records += _spread(topic, number, outputs, len(self._all_partitions()))
+            for topic in READ_TOPICS:
                 applied = self._uncommitted.pop((topic, number), None)
                 if applied is not None:
                     offsets[topic, number] = applied

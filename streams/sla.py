@@ -1,26 +1,48 @@
 """The clocks of service-level agreements: which instances of each target a ticket has, and what became of them.
 
-Source: ``docs/domain.md`` section 4; where it is silent, ``docs/definitions.md``.
+Source: ``docs/domain.md`` section 4; where it is silent, ``docs/definitions.md``. Times are milliseconds since 1970,
+durations milliseconds of business time.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from streams.calendars import Calendar
+from streams.history import SOLVED
+from streams.measures import TARGETS
+from streams.policies import Policy
+from streams.story import BY_MERGE, BY_SOLVE, Moment, Story, Wait
+
 ACTIVE: Final = "active"
 MET: Final = "met"
 BREACHED: Final = "breached"
 CANCELLED: Final = "cancelled"
+RETRACTED: Final = "retracted"
+AT_RISK: Final = "at_risk"
+
+_NEW: Final = 0
+_OPEN: Final = 1
+_PENDING: Final = 2
+_ON_HOLD: Final = 3
+_COUNTING: Final[dict[str, frozenset[int]]] = {
+    "requester_wait": frozenset((_NEW, _OPEN, _ON_HOLD)),
+    "agent_work": frozenset((_NEW, _OPEN)),
+    "resolution": frozenset((_NEW, _OPEN, _PENDING, _ON_HOLD)),
+}
+"""In which statuses the clock of a target runs."""
+_NEVER: Final = 1 << 62
 
 
 class Instance:
-    """One instance of a target. Times are milliseconds since 1970, durations milliseconds of business time."""
+    """One instance of a target."""
 
     __slots__ = (
         "at_risk_at",
         "at_risk_raised",
         "breached_at",
         "due_at",
+        "end",
         "ended_at",
         "number",
         "outcome",
@@ -45,9 +67,230 @@ class Instance:
         """When its share of the time is or would be reached; None while its clock is paused before."""
         self.at_risk_raised = False
         self.ended_at: int | None = None
+        self.end: Moment | None = None
+        """The moment of the end; None while it runs, and where a change of policy cancelled it."""
         self.outcome = ACTIVE
         self.breached_at: int | None = None
         self.overrun_ms: int | None = None
         """None unless it breached."""
         self.remaining_ms = 0
         """What was left at the end, or is left now; 0 after a breach."""
+
+
+class Clock:
+    """The times in which a clock runs: spans, of which the last may have no end."""
+
+    def __init__(self, spans: list[tuple[int, int]]) -> None:
+        self.spans = spans
+        """From and until; the last one's until is ``_NEVER`` while it runs, or ran right before the end."""
+
+    def elapsed_ms(self, calendar: Calendar, until: int) -> int:
+        """How much of a calendar's time has run until a time."""
+        total = 0
+        for begun, ended in self.spans:
+            if begun >= until:
+                break
+            total += calendar.elapsed_ms(begun, min(ended, until))
+        return total
+
+    def due(self, calendar: Calendar, target_ms: int) -> int | None:
+        """When so much has run; None where it pauses before."""
+        left = target_ms
+        for begun, ended in self.spans:
+            if ended != _NEVER:
+                ran = calendar.elapsed_ms(begun, ended)
+                if ran < left:
+                    left -= ran
+                    continue
+            return calendar.due_ms(begun, left)
+        return None
+
+    def until(self, at: int) -> Clock:
+        """The clock as it was at a time: had it run on from there, where it ran."""
+        spans = [span for span in self.spans if span[0] < at or span is self.spans[0]]
+        begun, ended = spans[-1]
+        if ended >= at:
+            spans[-1] = (begun, _NEVER)
+        return Clock(spans)
+
+
+Span = tuple[int, Policy | None]
+"""From when a policy is in force for a wait."""
+
+
+def instances(story: Story, now: int) -> tuple[list[Instance], int | None]:
+    """All instances of a ticket's targets, and the next time at which one of them changes although nothing happens."""
+    targets = {target for moment in story.states if moment.state.policy for target in moment.state.policy.targets}
+    found: list[Instance] = []
+    changes_at = _NEVER
+    for target in TARGETS:
+        if target not in targets:
+            continue
+        if target in _COUNTING:
+            begun, clock, solved = _work(story, _COUNTING[target])
+            if begun is None:
+                continue
+            wait, changes = begun, _changes_of_work(story, begun)
+            changes_at = min(changes_at, _judge(target, wait, clock, changes, solved, now, found))
+            continue
+        waits = {"first_reply": story.first_waits, "next_reply": story.next_waits}.get(target, story.updates)
+        for wait in waits:
+            clock = Clock([(wait.start.at, _NEVER)])
+            changes_at = min(changes_at, _judge(target, wait, clock, _changes(story, wait), (), now, found))
+    found.sort(key=_order)
+    return found, None if changes_at == _NEVER else changes_at
+
+
+def _order(instance: Instance) -> tuple[int, int, int]:
+    return instance.started_at, TARGETS.index(instance.target), instance.number
+
+
+def _changes(story: Story, wait: Wait) -> list[Span]:
+    """The policies in force along a wait; a change in the event that ends it is none any more."""
+    last = _NEVER if wait.end is None else wait.end.place
+    later = [(moment.at, moment.state.policy) for moment in story.states if wait.start.place < moment.place < last]
+    return [(wait.start.at, wait.start.state.policy), *later]
+
+
+def _changes_of_work(story: Story, wait: Wait) -> list[Span]:
+    """The same; a change while the ticket is solved or closed takes effect at its reopening."""
+    found: list[Span] = [(wait.start.at, wait.start.state.policy)]
+    last = _NEVER if wait.end is None else wait.end.place
+    status = story.statuses[0][1]
+    following = 1
+    for _, moment in sorted({moment.place: moment for moment in (*story.states, *story.reopens)}.items()):
+        while following < len(story.statuses) and story.statuses[following][0].place <= moment.place:
+            status = story.statuses[following][1]
+            following += 1
+        if wait.start.place < moment.place < last and status < SOLVED:
+            found.append((moment.at, moment.state.policy))
+    return found
+
+
+def _work(story: Story, counting: frozenset[int]) -> tuple[Wait | None, Clock, list[tuple[int, int]]]:
+    """The wait of a work clock, when the clock runs, when the ticket lay solved; no wait where it was never open."""
+    wait: Wait | None = None
+    spans: list[tuple[int, int]] = []
+    solved: list[tuple[int, int]] = []
+    since = -1
+    solved_since = -1
+    for moment, status in story.statuses:
+        if wait is None and status < SOLVED:
+            wait = Wait(moment)
+        if since >= 0 and status not in counting:
+            spans.append((since, moment.at))
+            since = -1
+        elif since < 0 and status in counting:
+            since = moment.at
+        if status >= SOLVED and solved_since < 0:
+            solved_since = moment.at
+        elif status < SOLVED and solved_since >= 0:
+            solved.append((solved_since, moment.at))
+            solved_since = -1
+    if since >= 0:
+        spans.append((since, _NEVER))
+    elif story.status >= SOLVED and spans and _ran_until_solve(story, counting):
+        spans[-1] = (spans[-1][0], _NEVER)
+    if wait is not None:
+        if story.status >= SOLVED:
+            wait.end = story.solves[-1]
+            wait.ended_by = BY_SOLVE
+        elif story.merge is not None:
+            wait.end = story.merge
+            wait.ended_by = BY_MERGE
+    return wait, Clock(spans), solved
+
+
+def _ran_until_solve(story: Story, counting: frozenset[int]) -> bool:
+    """Whether the clock ran right before the last solve."""
+    before = story.statuses[0][1]
+    ran = False
+    for _, status in story.statuses:
+        if status >= SOLVED and before < SOLVED:
+            ran = before in counting
+        before = status
+    return ran
+
+
+def _judge(
+    target: str,
+    wait: Wait,
+    clock: Clock,
+    changes: list[Span],
+    solved: list[tuple[int, int]] | tuple[()],
+    now: int,
+    found: list[Instance],
+) -> int:
+    """Add the instances of one wait to ``found``; when one of them changes by itself, ``_NEVER`` where none does."""
+    started_at = wait.start.at
+    end = _NEVER if wait.end is None else wait.end.at
+    calendar: Calendar | None = None
+    target_ms = share_ms = -1
+    changed_at = share_changed_at = started_at
+    running: Instance | None = None
+    number = 0
+    for place, (begun, policy) in enumerate(changes):
+        until = changes[place + 1][0] if place + 1 < len(changes) else _NEVER
+        wanted_ms = -1 if policy is None else policy.targets.get(target, -1)
+        if policy is None or wanted_ms < 0:
+            if running is not None and calendar is not None:
+                _cancel(running, clock.until(begun), calendar, target_ms, share_ms, begun)
+                running = None
+            calendar = None
+            target_ms = share_ms = -1
+            continue
+        if calendar is None or target_ms != wanted_ms or calendar != policy.calendar:
+            calendar = policy.calendar
+            target_ms = wanted_ms
+            changed_at = begun
+            share_ms = -1
+            if running is None:
+                number += 1
+                running = Instance(target, started_at, number)
+                found.append(running)
+        if running is None:
+            continue
+        running.policy = policy.name
+        if share_ms != policy.at_risk_ms(target):
+            share_ms = policy.at_risk_ms(target)
+            share_changed_at = begun
+        due = clock.due(calendar, target_ms)
+        due = None if due is None else max(due, changed_at)
+        bound = min(until, end, now if due is None else min(now, due))
+        if not running.at_risk_raised:
+            risk = clock.due(calendar, share_ms)
+            running.at_risk_at = None if risk is None else max(risk, share_changed_at)
+            running.at_risk_raised = running.at_risk_at is not None and running.at_risk_at < bound
+        running.due_at = due
+        if due is not None and due < min(until, end, now):
+            running.outcome = BREACHED
+            running.breached_at = due
+            running.ended_at = None if wait.end is None else end
+            running.end = wait.end
+            running.overrun_ms = calendar.elapsed_ms(due, min(end, now))
+            for since, reopened in solved:
+                if reopened > due:
+                    running.overrun_ms -= calendar.elapsed_ms(max(since, due), reopened)
+            running = None
+    if running is None or calendar is None:
+        return _NEVER
+    running.remaining_ms = max(0, target_ms - clock.elapsed_ms(calendar, min(end, now)))
+    if wait.end is not None:
+        running.outcome = CANCELLED if wait.ended_by == BY_MERGE else MET
+        running.ended_at = end
+        running.end = wait.end
+        return _NEVER
+    changes_at = _NEVER if running.due_at is None else running.due_at + 1
+    if not running.at_risk_raised and running.at_risk_at is not None:
+        changes_at = min(changes_at, running.at_risk_at + 1)
+    return changes_at
+
+
+def _cancel(running: Instance, clock: Clock, calendar: Calendar, target_ms: int, share_ms: int, at: int) -> None:
+    """A change of policy takes the target away."""
+    running.outcome = CANCELLED
+    running.ended_at = at
+    running.due_at = clock.due(calendar, target_ms)
+    if not running.at_risk_raised:
+        running.at_risk_at = clock.due(calendar, share_ms)
+    running.remaining_ms = max(0, target_ms - clock.elapsed_ms(calendar, at))

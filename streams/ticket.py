@@ -1,7 +1,7 @@
-"""One ticket in the state: its history, what it has contributed, and when time alone will change it.
+"""One ticket in the state: its history, what it has told others, and when time alone will change it.
 
-At rest a ticket is one ``bytes`` object: a header, its contributions, its packed history (which is the changelog
-value). A million tickets are then a million objects that the garbage collector does not look at.
+At rest a ticket is one ``bytes`` object: a header, its contributions, what it has raised, its packed history (which is
+the changelog value). A million tickets are then a million objects that the garbage collector does not look at.
 """
 
 from __future__ import annotations
@@ -12,8 +12,25 @@ from typing import Final
 from streams import history
 from streams.history import History
 
-_HEADER: Final = Struct("<QI")
-"""When the ticket is due (0: never), and the length of its packed contributions."""
+_HEADER: Final = Struct("<QIIHQ")
+"""When the ticket is due (0: never), the lengths of its packed contributions and of what it has raised, the customer
+that it told of itself, and what it told."""
+
+
+class Told:
+    """What a ticket has told others; all of it follows from its history, the configuration and the time."""
+
+    __slots__ = ("contributions", "customer", "raised", "summary")
+
+    def __init__(self, contributions: bytes = b"", raised: bytes = b"", customer: int = 0, summary: int = 0) -> None:
+        self.contributions = contributions
+        """To the figures (``contributions.pack``)."""
+        self.raised = raised
+        """Of service-level agreements (``raised.pack``)."""
+        self.customer = customer
+        """The number of the name of the customer whose tickets know of it, 0 for nobody."""
+        self.summary = summary
+        """A hash of what they know."""
 
 
 class Ticket:
@@ -21,10 +38,9 @@ class Ticket:
 
     __slots__ = ("changed", "due", "history", "told")
 
-    def __init__(self, kept: History, told: bytes, due: int) -> None:
+    def __init__(self, kept: History, told: Told, due: int) -> None:
         self.history = kept
         self.told = told
-        """What it has contributed, packed (``contributions.pack``)."""
         self.due = due
         self.changed = False
         """Whether its set of events differs from what the changelog holds."""
@@ -32,20 +48,22 @@ class Ticket:
 
 def new() -> Ticket:
     """A ticket without events."""
-    return Ticket(History(), b"", 0)
+    return Ticket(History(), Told(), 0)
 
 
 def wake(resting: bytes) -> Ticket:
     """The ticket of :func:`rest`."""
-    due, length = _HEADER.unpack_from(resting)
-    end = _HEADER.size + length
-    names, records = history.decode(resting[end:])
-    return Ticket(History(names, records), resting[_HEADER.size : end], due)
+    due, length, raised_length, customer, summary = _HEADER.unpack_from(resting)
+    middle = _HEADER.size + length
+    end = middle + raised_length
+    told = Told(resting[_HEADER.size : middle], resting[middle:end], customer, summary)
+    return Ticket(History(*history.decode(resting[end:])), told, due)
 
 
-def rest(due: int, told: bytes, encoded_history: bytes) -> bytes:
+def rest(due: int, told: Told, encoded_history: bytes) -> bytes:
     """A ticket at rest."""
-    return _HEADER.pack(due, len(told)) + told + encoded_history
+    header = _HEADER.pack(due, len(told.contributions), len(told.raised), told.customer, told.summary)
+    return header + told.contributions + told.raised + encoded_history
 
 
 def due_of(resting: bytes) -> int:

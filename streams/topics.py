@@ -19,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from schemas.events import INPUT_TOPICS
-from schemas.outputs import DEAD_LETTERS, HISTORIES, LATE, OUTPUT_TOPICS
+from schemas.outputs import CHANGELOGS, DEAD_LETTERS, INNER_TOPICS, LATE, OUTPUT_TOPICS
 from streams.clients import ClientSettings, Deadline, client_config, kafka_error
 
 _DAY_MS: Final = 86_400_000
@@ -51,7 +51,7 @@ class TopicSpec:
 
 
 def default_specs(partitions: int, replication: int = 1) -> list[TopicSpec]:
-    """The inputs, the outputs and the changelog, all with the same number of partitions."""
+    """The inputs, the outputs, what workers tell each other and the changelogs, all with the same number of partitions."""
     durable = {"min.insync.replicas": "2"} if replication > 2 else {}
     kept = [
         TopicSpec(
@@ -60,9 +60,9 @@ def default_specs(partitions: int, replication: int = 1) -> list[TopicSpec]:
             replication,
             {"cleanup.policy": "delete", "retention.ms": str(_KEPT.get(name, _KEPT_OTHERWISE_MS)), **durable},
         )
-        for name in (*INPUT_TOPICS, *OUTPUT_TOPICS)
+        for name in (*INPUT_TOPICS, *OUTPUT_TOPICS, *INNER_TOPICS)
     ]
-    return [*kept, TopicSpec(HISTORIES, partitions, replication, {**_CHANGELOG, **durable})]
+    return [*kept, *(TopicSpec(name, partitions, replication, {**_CHANGELOG, **durable}) for name in CHANGELOGS)]
 
 
 def ensure_topics(client: ClientSettings, specs: Iterable[TopicSpec], deadline_seconds: float = 30.0) -> list[str]:

@@ -9,12 +9,19 @@ from random import Random
 
 from streams import buckets, measures
 from streams.figures import WINDOWS_SECONDS
-from streams.live import ALL, BacklogAge, Group, Health, LiveFigures
+from streams.live import ALL, BacklogAge, Group, Health, LiveFigures, SlaLabels
 
 NOW_MS = 1_767_348_000_000
 CHANNELS = ("email", "phone", "chat", "social", "self_service", "onsite", "video")
 PRIORITIES = ("low", "normal", "high", "urgent")
 STATUSES = ("new", "open", "pending", "on_hold")
+TARGETS = ("first_reply", "next_reply", "resolution")
+"""What the desk has agreed upon; the other targets no policy names."""
+MIDDLES_SECONDS = {
+    "first_touch": 90, "first_reply": 400, "next_reply": 700, "handoff_reply": 250, "first_resolution": 9_000,
+    "full_resolution": 12_000, "first_reply_business": 300, "next_reply_business": 500,
+    "full_resolution_business": 7_000,
+}  # fmt: skip
 
 
 def totals(random: Random, tickets: int) -> dict[int, int]:
@@ -34,10 +41,15 @@ def totals(random: Random, tickets: int) -> dict[int, int]:
         "nps_promoters": nps * 0.66, "nps_passives": nps * 0.24, "nps_detractors": nps * 0.1,
         "ces_sent": tickets * 0.2, "ces_answers": ces, "ces_easy": ces * 0.7, "ces_score_milli": ces * 5400,
         "solved_tickets": solved, "new_ms": solved * 5e5, "open_ms": solved * 4e6, "pending_ms": solved * 6e6,
-        "on_hold_ms": solved * 8e5,
+        "on_hold_ms": solved * 8e5, "no_repeat": solved * 0.88, "bot_tickets": solved * 0.3,
+        "bot_resolved": solved * 0.17, "bot_resolved_durably": solved * 0.14, "failed_tickets": tickets * 0.06,
+        "recovered_tickets": tickets * 0.02, "sla_first_reply_met": tickets * 0.9,
+        "sla_first_reply_breached": tickets * 0.04, "sla_next_reply_met": tickets * 0.5,
+        "sla_next_reply_breached": tickets * 0.06, "sla_resolution_met": solved * 0.97,
+        "sla_resolution_breached": solved * 0.01,
     }.items():  # fmt: skip
         count(name, n)
-    for number, middle_seconds in enumerate((90, 400, 9_000, 12_000)):
+    for number, middle_seconds in enumerate(MIDDLES_SECONDS[name] for name in measures.DURATIONS):
         for _ in range(min(solved, 1_000)):
             ms = int(1000 * random.lognormvariate(0, 1.1) * middle_seconds)
             found[measures.SUM_BASE + number] += ms
@@ -75,6 +87,15 @@ def live(seed: int = 1, per_hour: int = 420, teams: int = 8, now_ms: int = NOW_M
             group: BacklogAge(86_400.0 * (3 + 3 * share), 7_100.0 + 3_000 * share, 91_000.0)
             for group, share in groups(teams)
         },
+        unanswered={group: round(per_hour * share * 0.3) for group, share in groups(teams)},
+        sla={
+            group: {
+                (target, state): round(per_hour * share * part)
+                for target in TARGETS
+                for state, part in {"in_time": 0.4, "at_risk": 0.05, "breached": 0.03}.items()
+            }
+            for group, share in groups(teams)
+        },
         history=tuple(totals(random, max(0, round(random.gauss(per_hour / 60, 2.2)))) for _ in range(60)),
     )
 
@@ -87,6 +108,8 @@ def empty(now_ms: int = NOW_MS) -> LiveFigures:
         totals={window: {everything: {}} for window in WINDOWS_SECONDS},
         backlog={everything: {}},
         ages={everything: BacklogAge(None, None, None)},
+        unanswered={everything: 0},
+        sla={everything: {}},
         history=({},) * 60,
     )
 
@@ -106,4 +129,9 @@ def health(events: Mapping[str, int] | None = None) -> Health:
         commits=5_120,
         input_lag=212,
         sink_lag=90,
+        sla_events={
+            SlaLabels("breached", "first_reply", "urgent", "chat", "urgent"): 17,
+            SlaLabels("met", "first_reply", "urgent", "chat", "urgent"): 512,
+            SlaLabels("retracted", "resolution", "usual", "email", "normal"): 2,
+        },
     )

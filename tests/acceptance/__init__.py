@@ -1,11 +1,13 @@
-"""The worked examples of ``cases.yaml``, as events and expectations.
+"""The worked examples of ``cases.yaml``, as events, settings and expectations.
 
 ``cases.yaml``, ``calendars.yaml`` and ``README.md`` are kept as they were handed over.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ DEFAULT_TICKET = "T1"
 
 @dataclass(frozen=True)
 class Case:
-    """One worked example. ``expect`` has facts by ticket id; ``totals`` what all tickets add up to."""
+    """One worked example."""
 
     name: str
     calendar: str
@@ -30,7 +32,41 @@ class Case:
     events: tuple[AnyEvent, ...]
     now: datetime
     expect: dict[str, dict[str, Any]]
+    """Facts by ticket id."""
     totals: dict[str, Any]
+    """What all tickets add up to."""
+    arrives: dict[str, datetime] = field(default_factory=dict)
+    """By the id of an event that is known late: when it is."""
+    emitted: tuple[dict[str, str], ...] | None = None
+    """What is raised while the events arrive, in order: ``at`` (RFC 3339) and ``kind``; None where it is not told."""
+
+    @property
+    def settings(self) -> str:
+        """The calendar and the policies of the case, as a settings file."""
+        told = yaml.safe_load(_text("calendars.yaml"))[self.calendar]
+        lines = [f"[calendars.{self.calendar}]", f"zone = {json.dumps(told['zone'])}"]
+        if told.get("open") == "always":
+            lines.append('hours = "always"')
+        else:
+            days = {name: hours for name, hours in told.items() if name not in ("zone", "holidays")}
+            lines.append(f"hours = {_inline(days)}")
+        if "holidays" in told:
+            lines.append(f"holidays = {_inline({'dates': told['holidays']})}")
+        policies = self.policy if isinstance(self.policy, list) else [self.policy or {}]
+        for number, policy in enumerate(policies, start=1):
+            targets = dict(policy)
+            when = {name: [value] for name, value in targets.pop("when", {}).items()}
+            lines += ["", "[[policies]]", f'name = "policy {number}"', f"calendar = {json.dumps(self.calendar)}"]
+            lines += [f"when = {_inline(when)}", f"targets = {_inline(targets)}"]
+        return "\n".join(lines) + "\n"
+
+    def lines(self, events: Iterable[AnyEvent] | None = None) -> bytes:
+        """Events (those of the case, else) as JSONL."""
+        return b"".join(msgspec.json.encode(event) + b"\n" for event in (self.events if events is None else events))
+
+
+def _inline(table: dict[str, Any]) -> str:
+    return "{ " + ", ".join(f"{name} = {json.dumps(value)}" for name, value in table.items()) + " }"
 
 
 def cases() -> list[Case]:
@@ -45,10 +81,28 @@ def cases() -> list[Case]:
         events = tuple(_event(n, line, zone) for n, line in enumerate(told["events"]))
         expect = dict(told["expect"])
         totals = expect.pop("all", {})
+        emitted = expect.pop("emitted", None)
         if not all(isinstance(value, dict) and name.startswith("T") for name, value in expect.items()):
             expect = {DEFAULT_TICKET: expect}
         now = _instant(told["now"], zone) if "now" in told else max(event.at for event in events)
-        found.append(Case(told["name"], told["calendar"], told.get("policy"), events, now, expect, totals))
+        arrives = {
+            event.id: _instant(line["arrives"], zone)
+            for event, line in zip(events, told["events"], strict=True)
+            if "arrives" in line
+        }
+        found.append(
+            Case(
+                name=told["name"],
+                calendar=told["calendar"],
+                policy=told.get("policy"),
+                events=events,
+                now=now,
+                expect=expect,
+                totals=totals,
+                arrives=arrives,
+                emitted=None if emitted is None else tuple(emitted),
+            )
+        )
     return found
 
 

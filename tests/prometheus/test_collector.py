@@ -6,14 +6,16 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from math import sqrt
 
+import pytest
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from deskpulse.settings import Settings
 from sinks import metric_names as names
 from sinks.prometheus import FiguresCollector
-from streams.figures import FIGURES
+from streams.figures import FIGURES, Z_95
 from streams.live import ALL, Group, Health, LiveFigures
 from tests import madeup
 from tests.debian import require_binary
@@ -72,6 +74,59 @@ def test_the_backlog_is_by_status_with_its_age() -> None:
     assert value(text, "support_backlog_tickets", {"status": "open", **everything}) == SMALL.backlog[EVERYTHING]["open"]
     assert value(text, "support_backlog_oldest_age_seconds", everything) == ages.oldest_seconds
     assert value(text, "support_backlog_age_seconds", {"quantile": "0.9", **everything}) == ages.p90_seconds
+
+
+def test_tickets_that_wait_and_sla_instances_that_run_are_counted_by_group() -> None:
+    text = collector().render().decode()
+    urgent = {"dimension": "priority", "value": "urgent"}
+    group = Group("priority", "urgent")
+    assert value(text, "support_unanswered_tickets", urgent) == SMALL.unanswered[group]
+    for state in ("in_time", "at_risk", "breached"):
+        running = {"target": "first_reply", "state": state, **urgent}
+        assert value(text, "support_sla_instances", running) == SMALL.sla[group]["first_reply", state]
+    assert value(text, "support_sla_instances", {"target": "agent_work", "state": "breached", **urgent}) == 0
+
+
+def test_sla_events_are_counted_by_kind_target_policy_channel_and_priority() -> None:
+    labels = {"target": "first_reply", "policy": "urgent", "channel": "chat", "priority": "urgent"}
+    text = collector().render().decode()
+    assert value(text, "support_sla_events_total", {"kind": "breached", **labels}) == 17
+    assert value(text, "support_sla_events_total", {"kind": "met", **labels}) == 512
+    assert value(text, "support_sla_events_total", {"kind": "at_risk", **labels}) is None
+
+
+def test_targets_and_opening_hours_that_are_not_in_use_have_no_samples() -> None:
+    made = FiguresCollector(lambda: SMALL, madeup.health, {}, targets=("resolution",), business=False)
+    everything = collector()
+    kept, all_of_them = samples(made.render().decode()), samples(everything.render().decode())
+    left_out = {key for key in all_of_them if key not in kept and key[0] != "support_benchmark"}
+    assert kept.items() <= all_of_them.items()
+    assert left_out == {
+        (name, labels)
+        for name, labels in all_of_them
+        if "_business_" in name
+        or (name.startswith("support_sla_") and "events" not in name and dict(labels)["target"] != "resolution")
+    }
+
+
+def test_attainment_is_by_target_and_the_interval_of_csat_is_around_it() -> None:
+    text = collector().render().decode()
+    everything = {"window": "24h", "dimension": "all", "value": ""}
+
+    def figure(name: str, **labels: str) -> float:
+        found = value(text, name, {**everything, **labels})
+        assert found is not None, name
+        return found
+
+    met, breached = (figure(f"support_sla_{name}", target="first_reply") for name in ("met", "breached"))
+    assert figure("support_sla_attainment_ratio", target="first_reply") == met / (met + breached)
+    assert value(text, "support_sla_attainment_ratio", {**everything, "target": "agent_work"}) is None
+    low, csat, high = (figure(f"support_csat_ratio{end}") for end in ("_low", "", "_high"))
+    assert low < csat < high
+    n = figure("support_csat_answers")
+    for end in (low, high):
+        # What defines the interval: at its ends the observed share is just 1.96 standard errors away.
+        assert abs(csat - end) == pytest.approx(Z_95 * sqrt(end * (1 - end) / n))
 
 
 def test_the_worker_counts_what_it_read_and_what_it_could_not() -> None:

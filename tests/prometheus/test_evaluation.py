@@ -30,5 +30,8 @@ def test_the_pass_over_a_cell_gives_what_each_figure_is_defined_as(
     counts: dict[int, int], sums: dict[int, int], filled: dict[int, int]
 ) -> None:
     totals = {**filled, **counts, **sums}
+    # An interval is of a share: no more can be satisfied than answered.
+    answers, satisfied = measures.COUNT_ID["csat_answers"], measures.COUNT_ID["csat_satisfied"]
+    totals[satisfied] = min(totals.get(satisfied, 0), totals.get(answers, 0))
     one_by_one = {figure.name: figure.value(totals) for figure in FIGURES}
     assert evaluate(totals) == {name: value for name, value in one_by_one.items() if value is not None}

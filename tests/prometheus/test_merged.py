@@ -58,7 +58,9 @@ def query(like: str) -> str:
 
 
 def test_counts_add_up(prometheus: Prometheus) -> None:
-    check(prometheus.ask(query("support_tickets_created")), [BY_NAME["created"]])
+    documented = query("support_tickets_created")
+    check(prometheus.ask(documented), [BY_NAME["created"]])
+    check(prometheus.ask(documented.replace("tickets_created", "net_flow")), [BY_NAME["net_flow"]])
 
 
 @pytest.mark.parametrize("figure", [f for f in FIGURES if isinstance(f, Ratio) and not f.labels], ids=lambda f: f.name)
@@ -78,6 +80,20 @@ def test_means_are_sums_by_counts(prometheus: Prometheus, figure: Mean) -> None:
 def test_shares_are_weighted_by_the_number_of_durations(prometheus: Prometheus) -> None:
     shares: list[Figure] = [figure for figure in FIGURES if isinstance(figure, Share) and figure.of == "first_reply"]
     check(prometheus.ask(query("under_ratio")), shares)
+
+
+def test_attainment_is_what_was_met_of_what_was_decided(prometheus: Prometheus) -> None:
+    attainments: list[Figure] = [figure for figure in FIGURES if figure.metric == "sla_attainment_ratio"]
+    check(prometheus.ask(query("support_sla_met")), attainments)
+
+
+def test_what_runs_and_who_waits_adds_up(prometheus: Prometheus) -> None:
+    everything = next(iter(LIVE[0].backlog))
+    running = prometheus.ask(query("support_sla_instances"))
+    expected = sum(live.sla[everything].get(("first_reply", "breached"), 0) for live in LIVE)
+    assert running[frozenset({("target", "first_reply"), ("state", "breached"), ("dimension", "all")})] == expected > 0
+    waiting = prometheus.ask(query("support_unanswered_tickets"))
+    assert waiting[frozenset({("dimension", "all")})] == sum(live.unanswered[everything] for live in LIVE) > 0
 
 
 def test_the_backlog_adds_up_and_the_oldest_is_the_oldest_of_all(prometheus: Prometheus) -> None:

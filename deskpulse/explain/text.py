@@ -1,0 +1,69 @@
+"""An explained ticket on a terminal."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from deskpulse.explain.explanation import Explanation, Promise
+from deskpulse.explain.reasons import Fact
+
+STYLES: Final = {
+    "event": "bold",
+    "at_risk": "yellow",
+    "breached": "red",
+    "stopped": "green",
+    "started": "cyan",
+    "resumed": "cyan",
+}
+_OUTCOMES: Final = {"met": "green", "breached": "red", "active": "cyan"}
+
+
+def show(console: Console, ticket: Explanation) -> None:
+    """Print the timeline, the service-level targets and the facts of one ticket."""
+    console.print(Text(f"{ticket.ticket_id} as of {ticket.as_of} ({ticket.zone})", style="bold underline"))
+    console.print(_timeline(ticket))
+    if ticket.promises:
+        console.print(_promises(ticket.promises))
+    console.print(_facts(ticket.facts))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", show_header=any(columns))
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=name in ("started", "due", "ended"))
+    return table
+
+
+def _timeline(ticket: Explanation) -> Table:
+    table = _table("", "")
+    before = ""
+    for row in ticket.timeline:
+        mark = "" if row.kind == "event" else "  · "
+        table.add_row(Text(row.at if row.at != before else "", style="dim"), Text(mark + row.text, _style(row.kind)))
+        before = row.at
+    return table
+
+
+def _style(kind: str) -> str:
+    return STYLES.get(kind, "")
+
+
+def _promises(promises: list[Promise]) -> Table:
+    table = _table("\ntarget", "\noutcome", "\npolicy", "\nstarted", "\ndue", "\nended", "\nlate", "\nwhy")
+    for one in promises:
+        outcome = Text(one.outcome, _OUTCOMES.get(one.outcome, ""))
+        table.add_row(
+            Text(one.target), outcome, Text(one.policy), one.started, one.due, one.ended, one.late, Text(one.why)
+        )
+    return table
+
+
+def _facts(facts: list[Fact]) -> Table:
+    table = _table("\nfact", "\nvalue", "\nopening hours", "\nwhy")
+    for fact in facts:
+        table.add_row(fact.name, Text(fact.value), fact.business, Text(fact.why))
+    return table

@@ -1,0 +1,196 @@
+"""The customer step: what a customer's tickets mean for each other (repeat contacts, service recovery).
+
+Tickets tell their customer what others have to know of them (``CustomerTicket``); here the tickets of one customer
+meet, and each is told what the others say of it (``CustomerContact``), which is one more event of its set. Whatever the
+order in which they come, a ticket is told what :func:`judge` says of the set of all. Source: ``docs/domain.md``
+section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from schemas.outputs import CONTACTS, CUSTOMER_TICKETS, CustomerContact, CustomerTicket
+from streams.facts import RECOVERY_MS, Facts
+from streams.published import Output, encode
+from streams.shelf import Shelf
+
+MOST_TICKETS: Final = 1_000
+"""Who has more tickets within the horizon is no person but an integration or a default: its tickets mean nothing to
+each other, and are not kept from then on."""
+
+_decode_ticket: Final = msgspec.json.Decoder(CustomerTicket).decode
+_UNKNOWN: Final = -1
+"""Nobody knows what the ticket was told."""
+_CROWD: Final = b"\x00"
+"""What is kept of a customer beyond :data:`MOST_TICKETS`."""
+
+
+class Entry(Struct, array_like=True, gc=False):
+    """One ticket of a customer. Times are milliseconds since 1970, 0 for none."""
+
+    ticket_id: str
+    category: str
+    created_at: int
+    counts: bool
+    first_solved_at: int
+    failed_at: list[int]
+    good_at: list[int]
+    left: bool = False
+    repeat_at: int = 0
+    """What the ticket was told, both; `_UNKNOWN` where it has to be told anew."""
+    recovered_at: int = 0
+
+
+_decode_entries: Final = msgspec.msgpack.Decoder(list[Entry]).decode
+_encode_entries: Final = msgspec.msgpack.Encoder().encode
+
+
+def of_facts(ticket_id: str, facts: Facts) -> CustomerTicket | None:
+    """What a ticket tells its customer's others; None where it counts for nobody."""
+    if facts.created is None or facts.deleted or facts.state is None:
+        return None
+    return CustomerTicket(
+        ticket_id=ticket_id,
+        category=facts.state.category,
+        created_at_ms=facts.created.at,
+        counts=facts.merged_into is None,
+        first_solved_at_ms=0 if facts.first_solve is None else facts.first_solve.at,
+        failed_at_ms=[at for at, _ in facts.failures],
+        good_at_ms=list(facts.good_at),
+    )
+
+
+def entry_of(told: CustomerTicket) -> Entry:
+    """A ticket as it is kept."""
+    return Entry(
+        told.ticket_id,
+        told.category,
+        told.created_at_ms,
+        told.counts,
+        told.first_solved_at_ms,
+        told.failed_at_ms,
+        told.good_at_ms,
+    )
+
+
+def judge(entry: Entry, entries: Iterable[Entry], fcr_ms: int) -> tuple[int, int]:
+    """What a customer's tickets say of one: when it was first repeated, when first recovered; 0 for never."""
+    repeat_at = recovered_at = 0
+    solved_at = entry.first_solved_at
+    if not solved_at and not entry.failed_at:
+        return 0, 0
+    for other in entries:
+        if other is entry:
+            continue
+        created_at = other.created_at
+        if (
+            solved_at
+            and other.counts
+            and solved_at < created_at <= solved_at + fcr_ms
+            and other.category == entry.category
+            and (not repeat_at or created_at < repeat_at)
+        ):
+            repeat_at = created_at
+        for good_at in other.good_at:
+            if (not recovered_at or good_at < recovered_at) and any(
+                failed_at < good_at <= failed_at + RECOVERY_MS for failed_at in entry.failed_at
+            ):
+                recovered_at = good_at
+    return repeat_at, recovered_at
+
+
+class Customers:
+    """The customers of one partition."""
+
+    def __init__(self, fcr_ms: int) -> None:
+        self._fcr_ms = fcr_ms
+        self._resting = Shelf()
+        self._touched: dict[bytes, dict[str, Entry] | None] = {}
+        """None for one with more than :data:`MOST_TICKETS`."""
+        self._contacts: list[Output] = []
+
+    def __len__(self) -> int:
+        """How many customers are known."""
+        return len(self._resting)
+
+    @property
+    def pending(self) -> int:
+        """How many customers a cut would deal with."""
+        return len(self._touched)
+
+    def apply(self, records: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take in what tickets tell: keys and values of ``CUSTOMERS``, in their order."""
+        for key, value in records:
+            told = _decode_ticket(value)
+            entries = self._entries(key)
+            self._touched[key] = entries
+            if entries is None:
+                if told.moved:
+                    self._contacts.append(_contact(key, told.ticket_id, (0, 0)))
+                continue
+            known = entries.get(told.ticket_id)
+            if told.gone:
+                entries.pop(told.ticket_id, None)
+            elif told.left:
+                if known is not None:
+                    known.left = True
+            else:
+                entry = entries[told.ticket_id] = entry_of(told)
+                if told.moved:
+                    entry.repeat_at = _UNKNOWN
+                elif known is not None:
+                    entry.repeat_at, entry.recovered_at = known.repeat_at, known.recovered_at
+
+    def _entries(self, key: bytes) -> dict[str, Entry] | None:
+        try:
+            return self._touched[key]
+        except KeyError:
+            rest = self._resting.get(key)
+        if rest is None:
+            return {}
+        return None if rest == _CROWD else {entry.ticket_id: entry for entry in _decode_entries(rest)}
+
+    def cut(self, records: dict[str, list[Output]]) -> None:
+        """Add what is to be published to ``records``, by topic: contacts, and the changelog."""
+        contacts, self._contacts = self._contacts, []
+        changelog: list[Output] = []
+        for key, entries in self._touched.items():
+            if entries is None:
+                continue
+            kept = [*entries.values()]
+            crowd = len(kept) > MOST_TICKETS
+            for entry in kept:
+                if entry.left:
+                    continue
+                said = (0, 0) if crowd else judge(entry, kept, self._fcr_ms)
+                if said != (entry.repeat_at, entry.recovered_at):
+                    entry.repeat_at, entry.recovered_at = said
+                    contacts.append(_contact(key, entry.ticket_id, said))
+            rest = _CROWD if crowd else _encode_entries(kept)
+            if all(entry.left for entry in kept):
+                self._resting.pop(key)
+                changelog.append({"key": key, "value": None})
+            else:
+                self._resting.put(key, rest)
+                changelog.append({"key": key, "value": rest})
+        self._touched = {}
+        made = {CONTACTS: contacts, CUSTOMER_TICKETS: changelog}
+        records.update({topic: outputs for topic, outputs in made.items() if outputs})
+
+    def restore(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Take in some records of the changelog, in their order."""
+        for key, value in records:
+            if value is None:
+                self._resting.pop(key)
+            else:
+                self._resting.put(key, value)
+
+
+def _contact(customer: bytes, ticket_id: str, said: tuple[int, int]) -> Output:
+    contact = CustomerContact(customer_id=customer.decode(), repeat_at_ms=said[0], recovered_at_ms=said[1])
+    return {"key": ticket_id.encode(), "value": encode(contact)}
