@@ -249,6 +249,8 @@ class CustomerTicket(Struct, kw_only=True, omit_defaults=True, gc=False):
     """
 
     ticket_id: str
+    partition: int = 0
+    """The Kafka partition that the ticket's events are in: contacts are to go there."""
     gone: bool = False
     """It was deleted, or is another customer's now; nothing else is told."""
     left: bool = False

@@ -43,6 +43,8 @@ _DEFAULTS: Final[dict[str, Any]] = {
     # The application never waits for a single record, so batches may fill; a transaction's end sends what is there.
     "linger.ms": 20,
     "compression.type": "lz4",
+    # As the producers of events do it; only records for ANY_PARTITION are placed by their key.
+    "partitioner": "murmur2_random",
     # A cut may hold more records than this: enqueueing then waits for room.
     "queue.buffering.max.messages": 200_000,
     "queue.buffering.max.kbytes": 32_768,
@@ -56,6 +58,10 @@ _TOLD_RECORDS: Final = 3
 _PURGED: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _ABORT_SECONDS: Final = 5.0
 """For telling the coordinator; it would find out by itself after the transaction's timeout."""
+
+
+ANY_PARTITION: Final = -1
+"""The partition of records that are placed by their key."""
 
 
 class Output(TypedDict):

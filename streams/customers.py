@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from schemas.outputs import CONTACTS, CUSTOMER_TICKETS, CustomerContact, CustomerTicket
+from schemas.outputs import CustomerContact, CustomerTicket
 from streams.facts import RECOVERY_MS, Facts
 from streams.published import Output, encode
 from streams.shelf import Shelf
@@ -34,6 +34,7 @@ class Entry(Struct, array_like=True, gc=False):
     """One ticket of a customer. Times are milliseconds since 1970, 0 for none."""
 
     ticket_id: str
+    partition: int
     category: str
     created_at: int
     counts: bool
@@ -69,6 +70,7 @@ def entry_of(told: CustomerTicket) -> Entry:
     """A ticket as it is kept."""
     return Entry(
         told.ticket_id,
+        told.partition,
         told.category,
         told.created_at_ms,
         told.counts,
@@ -112,7 +114,7 @@ class Customers:
         self._resting = Shelf()
         self._touched: dict[bytes, dict[str, Entry] | None] = {}
         """None for one with more than :data:`MOST_TICKETS`."""
-        self._contacts: list[Output] = []
+        self._contacts: list[tuple[int, Output]] = []
 
     def __len__(self) -> int:
         """How many customers are known."""
@@ -131,7 +133,7 @@ class Customers:
             self._touched[key] = entries
             if entries is None:
                 if told.moved:
-                    self._contacts.append(_contact(key, told.ticket_id, (0, 0)))
+                    self._contacts.append((told.partition, _contact(key, told.ticket_id, (0, 0))))
                 continue
             known = entries.get(told.ticket_id)
             if told.gone:
@@ -155,8 +157,8 @@ class Customers:
             return {}
         return None if rest == _CROWD else {entry.ticket_id: entry for entry in _decode_entries(rest)}
 
-    def cut(self, records: dict[str, list[Output]]) -> None:
-        """Add what is to be published to ``records``, by topic: contacts, and the changelog."""
+    def cut(self) -> tuple[dict[int, list[Output]], list[Output]]:
+        """What is to be published: contacts by the partition of their ticket, and the changelog."""
         contacts, self._contacts = self._contacts, []
         changelog: list[Output] = []
         for key, entries in self._touched.items():
@@ -170,7 +172,7 @@ class Customers:
                 said = (0, 0) if crowd else judge(entry, kept, self._fcr_ms)
                 if said != (entry.repeat_at, entry.recovered_at):
                     entry.repeat_at, entry.recovered_at = said
-                    contacts.append(_contact(key, entry.ticket_id, said))
+                    contacts.append((entry.partition, _contact(key, entry.ticket_id, said)))
             rest = _CROWD if crowd else _encode_entries(kept)
             if all(entry.left for entry in kept):
                 self._resting.pop(key)
@@ -179,8 +181,10 @@ class Customers:
                 self._resting.put(key, rest)
                 changelog.append({"key": key, "value": rest})
         self._touched = {}
-        made = {CONTACTS: contacts, CUSTOMER_TICKETS: changelog}
-        records.update({topic: outputs for topic, outputs in made.items() if outputs})
+        by_partition: dict[int, list[Output]] = {}
+        for partition, contact in contacts:
+            by_partition.setdefault(partition, []).append(contact)
+        return by_partition, changelog
 
     def restore(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Take in some records of the changelog, in their order."""

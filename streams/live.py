@@ -90,5 +90,7 @@ class Health:
     """Records of facts, cells and SLA events committed since the worker began."""
     sink_records: int = 0
     """Records of inputs and outputs that the sink has put into ClickHouse since it began."""
+    inner_lag: int = 0
+    """Records of the customer step that this worker has published, less those that it has read."""
     sla_events: Mapping[SlaLabels, int] = field(default_factory=dict)
     """SLA events raised since the worker began."""

@@ -209,11 +209,15 @@ class Partition:
             letters = self.counters.dead_letters
             letters[code] = letters.get(code, 0) + 1
 
-    def advance(self, at_end: Iterable[str], wall: int, newest_anywhere: int = 0) -> None:
-        """Let time go on (see ``Watermark.advance``): old panes go, and what is due will be in the next cut."""
+    def advance(self, at_end: Iterable[str], wall: int, newest_anywhere: int = 0) -> bool:
+        """Let time go on (see ``Watermark.advance``): old panes go, and what is due will be in the next cut.
+
+        Returns whether anything is due.
+        """
         now = self.watermark.advance(at_end, wall, newest_anywhere)
         if not now:
-            return
+            return False
+        due = False
         for panes in self.panes.values():
             panes.advance(now // _MINUTE_MS)
         for key in self._timers.due(now):
@@ -221,6 +225,8 @@ class Partition:
             if held is None:
                 held = self._touched[key] = ticket.wake(self._resting.get(key) or b"")
             held.due = 0
+            due = True
+        return due
 
     @property
     def pending(self) -> int:
@@ -312,11 +318,11 @@ class Partition:
         ticket_id = key.decode()
         moved = bool(before.customer) and before.customer != told.customer
         if moved:
-            gone = CustomerTicket(ticket_id=ticket_id, gone=True)
+            gone = CustomerTicket(ticket_id=ticket_id, partition=self.number, gone=True)
             making.customers.append({"key": names[before.customer - 1].encode(), "value": encode(gone)})
         summary = of_facts(ticket_id, found)
         if summary is not None:
-            summary.moved = moved
+            summary.partition, summary.moved = self.number, moved
             making.customers.append({"key": found.customer.encode(), "value": encode(summary)})
 
     def _cells(self, now: int) -> list[Output]:
@@ -363,7 +369,7 @@ class Partition:
         self._left[key] = now
         making.histories.append({"key": key, "value": _LEFT + now.to_bytes(8, "big")})
         if held.told.customer:
-            left = CustomerTicket(ticket_id=key.decode(), left=True)
+            left = CustomerTicket(ticket_id=key.decode(), partition=self.number, left=True)
             customer = held.history.names[held.told.customer - 1]
             making.customers.append({"key": customer.encode(), "value": encode(left)})
 

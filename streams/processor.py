@@ -17,18 +17,33 @@ from typing import Any, Final, cast
 from faust.types import TP
 
 from schemas.events import INPUT_TOPICS
-from schemas.outputs import DEAD_LETTERS, HISTORIES, LATE
+from schemas.outputs import (
+    CELLS,
+    CONTACTS,
+    CUSTOMER_TICKETS,
+    CUSTOMERS,
+    DEAD_LETTERS,
+    FACTS,
+    HISTORIES,
+    INNER_TOPICS,
+    LATE,
+    SLA_EVENTS,
+)
 from streams.attributes import AttributeGraph, Dimensions
 from streams.clients import ClientSettings
-from streams.commit import Annotated, Cut, Output, TransactionalCommitter
-from streams.config import DomainConfig
-from streams.live import Health, LiveFigures
+from streams.commit import ANY_PARTITION, Annotated, Cut, Output, TransactionalCommitter
+from streams.config import DAY_MS, DomainConfig
+from streams.customers import Customers
+from streams.live import Health, LiveFigures, SlaLabels
 from streams.partition import Partition, Refused
 from streams.picture import picture
 from streams.restore import read_to_end
 from streams.transport import App, Batch, Consumer
 from streams.watermark import Watermark
 
+READ_TOPICS: Final = (*INPUT_TOPICS, *INNER_TOPICS)
+"""What a processor reads."""
+_PUBLISHED: Final = frozenset((FACTS, CELLS, SLA_EVENTS))
 _LOG: Final = logging.getLogger(__name__)
 _TICK_SECONDS: Final = 0.1
 """How often time goes on. A timer is noticed after half of this on average."""
@@ -36,6 +51,8 @@ _BEHIND_RECORDS: Final = 50_000
 """With more records unread than this a worker is catching up, and nobody can look at its figures to the second."""
 _CATCH_UP_SECONDS: Final = 5.0
 """The least time between cuts while catching up: a ticket's facts are then derived once for more of its events."""
+_DUE_SECONDS: Final = 0.25
+"""The least time between cuts when something is due: a breach is to be seen within a second."""
 _MOST_TICKETS: Final = 100_000
 """A cut is made early when so many tickets wait for it, and no batch is taken before it is made: a bound on memory."""
 _RESTORE_SECONDS: Final = 600.0
@@ -77,9 +94,12 @@ class Processor:
         self._client = client
         self._clock_ms = clock_ms
         self._dimensions = Dimensions(config.domain.dimensions)
-        self._graph = AttributeGraph(self._dimensions)
+        self._graph = AttributeGraph(self._dimensions, config.domain.policies)
         self._partitions: dict[int, Partition] = {}
         self._customers: dict[int, Customers] = {}
+        self._has_policies = bool(config.domain.policies)
+        self._due = False
+        """Something became due since the last cut that agreements may be about."""
         self._inner_read = self._inner_told = 0
         self._applied: dict[tuple[str, int], int] = {}
         self._uncommitted: dict[tuple[str, int], int] = {}
@@ -124,7 +144,8 @@ class Processor:
         wall = self._clock_ms()
         newest = self._newest() if self.config.event_clock else 0
         for partition in self._partitions.values():
-            partition.advance(self._at_end(partition.number), wall, newest)
+            if partition.advance(self._at_end(partition.number), wall, newest) and self._has_policies:
+                self._due = True
 
     def _newest(self) -> int:
         partitions = self._partitions.values()
@@ -145,13 +166,16 @@ class Processor:
             self.advance()
             if self._is_full() or time.monotonic() - cut_at >= self._commit_seconds():
                 cut_at = time.monotonic()
+                self._due = False
                 await self.commit()
 
     def _is_full(self) -> bool:
         return sum(partition.pending for partition in self._partitions.values()) >= _MOST_TICKETS
 
     def _commit_seconds(self) -> float:
-        return max(self.config.commit_seconds, _CATCH_UP_SECONDS) if self.behind else self.config.commit_seconds
+        if self.behind:
+            return max(self.config.commit_seconds, _CATCH_UP_SECONDS)
+        return min(self.config.commit_seconds, _DUE_SECONDS) if self._due else self.config.commit_seconds
 
     async def commit(self, deadline_seconds: float = 30.0) -> None:
         """Cut and commit what was applied, after the commit that may be under way."""
@@ -174,15 +198,15 @@ class Processor:
             if partition.pending:
                 published = partition.cut()
                 records += [
-                    (topic, number, cast(list[Output], outputs)) for topic, outputs in published.records.items()
+                    (topic, ANY_PARTITION if topic == CUSTOMERS else number, cast(list[Output], outputs))
+                    for topic, outputs in published.records.items()
                 ]
                 annotated += [_annotated(number, refused) for refused in published.refused]
             customers = self._customers[number]
             if customers.pending:
-                inner: dict[str, list[DomainOutput]] = {}
-                customers.cut(inner)
-                for topic, outputs in inner.items():
-                    records += _spread(topic, number, outputs, len(self._all_partitions()))
+                contacts, changelog = customers.cut()
+                records += [(CONTACTS, of, cast(list[Output], outputs)) for of, outputs in contacts.items()]
+                records.append((CUSTOMER_TICKETS, number, cast(list[Output], changelog)))
             for topic in READ_TOPICS:
                 applied = self._uncommitted.pop((topic, number), None)
                 if applied is not None:
@@ -197,13 +221,16 @@ class Processor:
         """Restore the state of the partitions from the changelog."""
         began = time.monotonic()
         restored: dict[int, Partition] = {}
+        customers: dict[int, Customers] = {}
         for number in sorted({tp.partition for tp in partitions}):
             watermark = Watermark(INPUT_TOPICS, self.config.grace_ms, self.config.event_clock)
             partition = Partition(number, self.config.domain, self._dimensions, self._graph, watermark)
             await read_to_end(self._client, HISTORIES, number, partition.restore, deadline_seconds=_RESTORE_SECONDS)
             await asyncio.to_thread(partition.restored)
             restored[number] = partition
-        self._partitions = restored
+            step = customers[number] = Customers(self.config.domain.fcr_days * DAY_MS)
+            await read_to_end(self._client, CUSTOMER_TICKETS, number, step.restore, deadline_seconds=_RESTORE_SECONDS)
+        self._partitions, self._customers = restored, customers
         self._assigned = True
         tickets, seconds = sum(map(len, restored.values())), time.monotonic() - began
         _LOG.info("assigned partitions %s; restored %d tickets in %.1f s", _listed(restored), tickets, seconds)
@@ -222,6 +249,7 @@ class Processor:
     def _drop(self) -> None:
         self._gone += self._partitions.values()
         self._partitions = {}
+        self._customers = {}
         self._applied = {}
         self._uncommitted = {}
         self._assigned = False
@@ -249,7 +277,7 @@ class Processor:
         consumer = self._consumer
         lag = 0
         for number in self._partitions:
-            for topic in INPUT_TOPICS:
+            for topic in READ_TOPICS:
                 tp = TP(topic, number)
                 if not consumer.at_end(tp):
                     applied = self._applied.get((topic, number), consumer.start_offset(tp))
@@ -262,11 +290,18 @@ class Processor:
         counters = [partition.counters for partition in (*self._gone, *owned)]
         events: Counter[str] = Counter(dict.fromkeys(INPUT_TOPICS, 0))
         letters: Counter[str] = Counter()
+        breaches: Counter[SlaLabels] = Counter()
         for one in counters:
             events.update(one.events)
             letters.update(one.dead_letters)
+            breaches.update(one.sla_events)
         now = self._newest() if self.config.event_clock else self._clock_ms()
-        waiting = self._committing.locked() or bool(self._uncommitted) or any(partition.pending for partition in owned)
+        waiting = (
+            self._committing.locked()
+            or bool(self._uncommitted)
+            or any(partition.pending for partition in owned)
+            or any(customers.pending for customers in self._customers.values())
+        )
         return Health(
             events=dict(events),
             duplicates=sum(one.duplicates for one in counters),
@@ -281,6 +316,8 @@ class Processor:
             input_lag=self.input_lag(),
             sink_lag=sink_lag,
             published=self.published,
+            inner_lag=max(0, self._inner_told - self._inner_read),
+            sla_events=dict(breaches),
             sink_records=sink_records,
         )
 

@@ -51,7 +51,7 @@ class TopicSpec:
 
 
 def default_specs(partitions: int, replication: int = 1) -> list[TopicSpec]:
-    """The inputs, the outputs, what workers tell each other and the changelogs, all with the same number of partitions."""
+    """Inputs, outputs, what workers tell each other and changelogs, all with the same number of partitions."""
     durable = {"min.insync.replicas": "2"} if replication > 2 else {}
     kept = [
         TopicSpec(

@@ -137,6 +137,7 @@ def is_idle(status: dict[str, Any]) -> bool:
     return (
         bool(status["ready"])
         and not health["input_lag"]
+        and not health["inner_lag"]
         and not health["commit_age_seconds"]
         and not health["sink_lag"]
         and not any(health["watermark_lag_seconds"].values())
