@@ -74,15 +74,16 @@ class Step:
 
     @property
     def is_merge(self) -> bool:
-        return self.event["type"] == "ticket.merged"
+        return bool(self.event["type"] == "ticket.merged")
 
     @property
     def is_message(self) -> bool:
-        return str(self.event["type"]) == "message.sent"
+        return bool(self.event["type"] == "message.sent")
 
     def is_public_by(self, *authors: str) -> bool:
         """Is it a public message by one of these kinds of author?"""
-        return self.is_message and self.event["visibility"] == "public" and str(self.event["author"]) in authors
+        is_public = self.is_message and self.event["visibility"] == "public"
+        return bool(is_public and self.event["author"] in authors)
 
 
 @dataclass(frozen=True)
