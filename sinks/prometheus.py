@@ -108,12 +108,13 @@ def _group_labels(groups: Iterable[Group]) -> list[Labels]:
 
 
 def _sla(live: LiveFigures, targets: Collection[str]) -> Block:
-    groups = list(live.sla)
+    groups = list({**live.backlog, **live.sla})
+    running = [live.sla.get(group, {}) for group in groups]
     counts: list[Column] = [
         (
             names.SLA_INSTANCES.name,
             (("target", target), ("state", state)),
-            [live.sla[group].get((target, state), 0) for group in groups],
+            [of_group.get((target, state), 0) for of_group in running],
         )
         for target in targets
         for state in SLA_STATES

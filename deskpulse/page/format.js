@@ -12,6 +12,9 @@ export const count = (value) => (missing(value) ? NONE : whole.format(value));
 
 export const percent = (value) => (missing(value) ? NONE : `${tenths.format(100 * value)} %`);
 
+// An interval: "67–84 %".
+export const percents = (low, high) => (missing(low) || missing(high) ? NONE : `${whole.format(100 * low)}–${whole.format(100 * high)} %`);
+
 export const score = (value) => (missing(value) ? NONE : `${value > 0 ? "+" : value < 0 ? "−" : ""}${whole.format(Math.abs(value))}`);
 
 // Seconds in the two largest units that say something: "48 s", "4 min 12 s", "2 h 5 min", "6.3 d".

@@ -3,7 +3,7 @@
 
 import { flow, follow, reply } from "./charts.js";
 import { NONE, WINDOW_NAMES, clockTime, count, duration, percent, rate, words } from "./format.js";
-import { STATUSES, everything, made, showTiles } from "./tiles.js";
+import { SLA_STATES, STATUSES, everything, made, showTiles } from "./tiles.js";
 
 const EVERY_MS = 1000;
 const PATIENCE_MS = 4000;
@@ -74,38 +74,62 @@ function fill(table, rows) {
   }));
 }
 
-function stack(group, most) {
-  const parts = STATUSES.filter((status) => group.by_status[status]).map((status) => {
-    const part = made("i", `s-${status}`);
-    part.style.flexGrow = group.by_status[status];
-    part.title = `${words(status)}: ${count(group.by_status[status])}`;
+// What bars are made of: the parts of a group, what stands beside its bar, and what is said of none.
+const OPEN = { parts: STATUSES, of: (group) => group.by_status, aside: (group) => `oldest ${duration(group.oldest_seconds)}`, none: "none open" };
+const LATE = {
+  parts: ["breached", "at_risk"], of: (group) => group.sla, aside: (group) => `${count(group.sla.breached)} breached`, none: "none at risk or breached",
+};
+const size = (kind, group) => kind.parts.reduce((all, part) => all + (kind.of(group)[part] ?? 0), 0);
+
+function stack(kind, group, most) {
+  const parts = kind.parts.filter((name) => kind.of(group)[name]).map((name) => {
+    const part = made("i", `s-${name}`);
+    part.style.flexGrow = kind.of(group)[name];
+    part.title = `${words(name)}: ${count(kind.of(group)[name])}`;
     return part;
   });
   const bar = made("div", "stack", ...parts);
-  bar.style.width = `${(100 * group.open) / Math.max(1, most)}%`;
+  bar.style.width = `${(100 * size(kind, group)) / Math.max(1, most)}%`;
   bar.setAttribute("aria-hidden", "true");
   return bar;
 }
 
-function bars(dimension) {
-  const groups = data.backlog.filter((group) => group.dimension === dimension && group.open).sort((a, b) => b.open - a.open);
-  const most = Math.max(1, ...groups.map((group) => group.open));
+function bars(kind, dimension) {
+  const groups = data.backlog.filter((group) => group.dimension === dimension && size(kind, group)).sort((a, b) => size(kind, b) - size(kind, a));
+  const most = Math.max(1, ...groups.map((group) => size(kind, group)));
   const rows = groups.slice(0, MOST_BARS).map((group) => made("div", "bar",
-    made("span", "label", words(group.value || NONE)), stack(group, most), made("span", "number", count(group.open)),
-    made("span", "age", `oldest ${duration(group.oldest_seconds)}`)));
+    made("span", "label", words(group.value || NONE)), stack(kind, group, most), made("span", "number", count(size(kind, group))),
+    made("span", "age", kind.aside(group))));
   const left = groups.length - rows.length;
   if (left > 0) rows.push(made("p", "readout", `and ${left} more`));
-  return made("div", "bars", made("h3", "", `by ${words(dimension)}`), ...(rows.length ? rows : [made("p", "readout", "none open")]));
+  return made("div", "bars", made("h3", "", `by ${words(dimension)}`), ...(rows.length ? rows : [made("p", "readout", kind.none)]));
 }
 
 const dimensions = () => [...new Set(data.backlog.concat(data.groups).map((group) => group.dimension))].filter((name) => name !== "all");
 
-function showBacklog() {
+function barsOfAll(kind) {
   const present = dimensions();
   const preferred = ["channel", "priority"].filter((name) => present.includes(name));
-  byId("backlog").replaceChildren(...(preferred.length ? preferred : present.slice(0, 2)).map(bars));
-  byId("legend").replaceChildren(...STATUSES.map((status) =>
-    made("span", "", made("i", `s-${status}`), `${words(status)} ${count(everything(data).by_status[status] ?? 0)}`)));
+  return (preferred.length ? preferred : present.slice(0, 2)).map((dimension) => bars(kind, dimension));
+}
+
+const legend = (parts, counts) => parts.map((name) => made("span", "", made("i", `s-${name}`), `${words(name)} ${count(counts[name] ?? 0)}`));
+
+function showBacklog() {
+  byId("backlog").replaceChildren(...barsOfAll(OPEN));
+  byId("legend").replaceChildren(...legend(STATUSES, everything(data).by_status));
+}
+
+function showSla() {
+  byId("sla").hidden = !data.sla.length;
+  byId("sla-window").textContent = `over ${WINDOW_NAMES[data.sla_window]}`;
+  fill(byId("sla-table"), data.sla.map((of) => [
+    words(of.target), percent(of.attainment), count(of.missed), count(of.running.in_time), count(of.running.at_risk), count(of.running.breached),
+  ]));
+  const [beside, ...below] = barsOfAll(LATE);
+  byId("sla-beside").replaceChildren(...(beside ? [beside] : []));
+  byId("sla-below").replaceChildren(...below);
+  byId("sla-legend").replaceChildren(...legend(SLA_STATES, everything(data).sla));
 }
 
 function showGroups() {
@@ -157,6 +181,7 @@ function show() {
   showClock();
   showTiles(byId("tiles"), data);
   showHour();
+  showSla();
   showBacklog();
   showGroups();
   showHealth();
@@ -191,6 +216,10 @@ for (const id of ["flow", "reply"]) {
   });
 }
 byId("dimension").addEventListener("change", showGroups);
+byId("explain").addEventListener("submit", (event) => {
+  event.preventDefault();
+  location.assign(`tickets/${encodeURIComponent(byId("ticket").value.trim())}`);
+});
 byId("minutes-table").closest("details").addEventListener("toggle", () => data && showHour());
 new ResizeObserver(() => data && showHour()).observe(byId("flow"));
 ask();

@@ -1,10 +1,12 @@
 // The tiles: one figure each, and how it stands to the benchmark.
 
-import { NONE, count, duration, percent, score } from "./format.js";
+import { NONE, WINDOW_NAMES, count, duration, percent, percents, score } from "./format.js";
 
 const STATUSES = ["new", "open", "pending", "on_hold"];
+const SLA_STATES = ["breached", "at_risk", "in_time"];
 
 // Where the value is read, how it is written, and the benchmark that it stands beside.
+// The first row is how fast the desk is, the second how well it does, the third how it stands now.
 const TILES = [
   {
     id: "first_reply", title: "First reply, median", write: duration, benchmark: "first_reply",
@@ -12,24 +14,9 @@ const TILES = [
     note: (d) => `mean ${duration(d.figures.first_reply_seconds_mean)}, p90 ${duration(d.figures.first_reply_seconds_p90)}`,
   },
   {
-    id: "fcr", title: "First-contact resolution", write: percent, benchmark: "fcr_ratio",
-    value: (d) => d.figures.fcr_ratio,
-    note: (d) => `of ${count(d.figures.tickets_solved ?? 0)} first solves`,
-  },
-  {
-    id: "csat", title: "Customer satisfaction (CSAT)", write: percent, benchmark: "csat_ratio",
-    value: (d) => d.figures.csat_ratio,
-    note: (d) => `of ${count(d.figures.csat_answers ?? 0)} answers, ${percent(d.figures.csat_response_ratio)} responded`,
-  },
-  {
-    id: "nps", title: "Net promoter score", write: score, benchmark: "nps_score",
-    value: (d) => d.figures.nps_score,
-    note: (d) => `of ${count(d.figures.nps_answers ?? 0)} answers`,
-  },
-  {
-    id: "resolution", title: "Resolution rate", write: percent, benchmark: "resolution_ratio",
-    value: (d) => d.figures.resolution_ratio,
-    note: (d) => `${count(d.figures.tickets_solved ?? 0)} solved, ${count(d.figures.created ?? 0)} created`,
+    id: "next_reply", title: "Next reply, median", write: duration,
+    value: (d) => d.figures.next_reply_seconds_p50,
+    note: (d) => `mean ${duration(d.figures.next_reply_seconds_mean)}, p90 ${duration(d.figures.next_reply_seconds_p90)}`,
   },
   {
     id: "full_resolution", title: "Full resolution, median", write: duration,
@@ -37,9 +24,46 @@ const TILES = [
     note: (d) => `p90 ${duration(d.figures.full_resolution_seconds_p90)}, reopened ${percent(d.figures.reopen_ratio)}`,
   },
   {
-    id: "backlog", title: "Open tickets, now", write: count, statuses: true,
+    id: "resolution", title: "Resolution rate", write: percent, benchmark: "resolution_ratio",
+    value: (d) => d.figures.resolution_ratio,
+    note: (d) => `${count(d.figures.tickets_solved ?? 0)} solved, ${count(d.figures.created ?? 0)} created`,
+  },
+  {
+    id: "fcr", title: "First-contact resolution", write: percent, benchmark: "fcr_ratio",
+    value: (d) => d.figures.fcr_ratio,
+    note: (d) => `of ${count(d.figures.tickets_solved ?? 0)} first solves, final ${percent(d.figures.fcr_final_ratio)}`,
+  },
+  {
+    id: "csat", title: "Customer satisfaction (CSAT)", write: percent, benchmark: "csat_ratio",
+    value: (d) => d.figures.csat_ratio,
+    note: (d) => `interval ${percents(d.figures.csat_ratio_low, d.figures.csat_ratio_high)}, ${count(d.figures.csat_answers ?? 0)} answered (${percent(d.figures.csat_response_ratio)})`,
+  },
+  {
+    id: "nps", title: "Net promoter score", write: score, benchmark: "nps_score",
+    value: (d) => d.figures.nps_score,
+    note: (d) => `of ${count(d.figures.nps_answers ?? 0)} answers`,
+  },
+  {
+    id: "containment", title: "Solved by bots alone", write: percent,
+    value: (d) => d.figures.bot_containment_ratio,
+    note: (d) => `of those with a bot, durably ${percent(d.figures.bot_durable_containment_ratio)}`,
+  },
+  {
+    id: "sla", title: "SLA targets breached, now", write: count, parts: SLA_STATES, alarm: true,
+    value: (d) => (d.sla.length ? everything(d).sla.breached : null),
+    note: (d) => (d.sla.length ? `${count(everything(d).sla.at_risk)} at risk, ${count(everything(d).sla.in_time)} in time` : "nothing agreed, or nothing open"),
+    of: (d) => everything(d).sla,
+  },
+  {
+    id: "unanswered", title: "Waiting for a reply, now", write: count,
+    value: (d) => everything(d).unanswered,
+    note: (d) => `of ${count(everything(d).open)} open tickets`,
+  },
+  {
+    id: "backlog", title: "Open tickets, now", write: count, parts: STATUSES,
     value: (d) => everything(d).open,
-    note: (d) => `${count(inStatus(d, "new", "open"))} wait for the desk, ${count(inStatus(d, "pending", "on_hold"))} for others`,
+    note: (d) => `${score(d.figures.net_flow)} in ${WINDOW_NAMES[d.window]}; ${count(inStatus(d, "pending", "on_hold"))} wait for others`,
+    of: (d) => everything(d).by_status,
   },
   {
     id: "oldest", title: "Age of the oldest open ticket", write: duration,
@@ -50,7 +74,7 @@ const TILES = [
 
 const inStatus = (data, ...statuses) => statuses.reduce((sum, status) => sum + (everything(data).by_status[status] ?? 0), 0);
 
-const everything = (data) => data.backlog.find((group) => group.dimension === "all") ?? { by_status: {} };
+const everything = (data) => data.backlog.find((group) => group.dimension === "all") ?? { open: 0, unanswered: 0, by_status: {}, sla: {} };
 
 function made(name, className, ...children) {
   const node = document.createElement(name);
@@ -75,8 +99,8 @@ function build(box, tile) {
     const gauge = made("div", "gauge", parts.usual, parts.best, parts.at);
     gauge.setAttribute("aria-hidden", "true");
     article.append(made("div", "bands", parts.verdict, gauge, parts.told));
-  } else if (tile.statuses) {
-    parts.stack = made("div", "stack", ...STATUSES.map((status) => made("i", `s-${status}`)));
+  } else if (tile.parts) {
+    parts.stack = made("div", "stack", ...tile.parts.map((part) => made("i", `s-${part}`)));
     parts.stack.setAttribute("aria-hidden", "true");
     article.append(made("div", "bands", parts.stack));
   }
@@ -155,8 +179,9 @@ export function showTiles(box, data) {
     at.note.textContent = tile.note(data);
     const benchmark = data.benchmarks[tile.benchmark];
     if (benchmark) showBenchmark(tile, value, benchmark, at);
-    if (at.stack) [...at.stack.children].forEach((part, k) => { part.style.flexGrow = everything(data).by_status[STATUSES[k]] ?? 0; });
+    if (at.stack) [...at.stack.children].forEach((part, k) => { part.style.flexGrow = tile.of(data)[tile.parts[k]] ?? 0; });
+    if (tile.alarm) at.article.classList.toggle("alarm", value > 0);
   }
 }
 
-export { NONE, STATUSES, everything, made };
+export { NONE, SLA_STATES, STATUSES, everything, made };

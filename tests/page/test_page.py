@@ -17,7 +17,7 @@ from tests.page.chromium import Tab, chromium, new_tab
 from tests.page.worker import Worker, free_port, running
 
 EVERYTHING = Group(ALL, "")
-DRAWN = "document.querySelectorAll('#tiles .tile').length === 8"
+DRAWN = "document.querySelectorAll('#tiles .tile').length === 12"
 
 
 Look = Callable[[Tab], Awaitable[None]]
@@ -59,7 +59,14 @@ def test_the_tiles_show_the_figures_that_the_worker_serves_beside_their_benchmar
         assert "Industry 75\N{EN DASH}80 % · best from 85 %" in await tab.text("#tile-resolution")
         assert figures["csat_ratio"] < bands["csat_ratio"].industry_low
         assert "behind the industry" in await tab.text("#tile-csat")
+        interval = f"{100 * figures['csat_ratio_low']:.0f}\N{EN DASH}{100 * figures['csat_ratio_high']:.0f} %"
+        assert f"interval {interval}" in await tab.text("#tile-csat")
+        assert f"{figures['next_reply_seconds_p50'] // 60:.0f} min" in await tab.text("#tile-next_reply")
+        assert f"{100 * figures['bot_containment_ratio']:.1f} %" in await tab.text("#tile-containment .value")
+        assert f"durably {100 * figures['bot_durable_containment_ratio']:.1f} %" in await tab.text("#tile-containment")
         assert "475" in await tab.text("#tile-backlog")
+        assert f"+{figures['net_flow']:.0f} in 1 h" in await tab.text("#tile-backlog")
+        assert await tab.text("#tile-unanswered .value") == f"{worker.live.unanswered[EVERYTHING]}"
         assert await tab.text("#status") == "Live"
 
     with running(worker):
@@ -82,6 +89,69 @@ def test_the_hour_the_backlog_and_the_dimensions_are_drawn_and_can_be_read_as_ta
             " s.dispatchEvent(new Event('change')); })()"
         )
         assert "team 1" in await tab.text("#groups-table")
+
+    with running(worker):
+        browse(look)
+
+
+def test_service_levels_show_what_runs_what_was_attained_and_where_it_is_late(browse: Browse, worker: Worker) -> None:
+    day = evaluate(worker.live.totals["24h"][EVERYTHING])
+    instances = worker.live.sla[EVERYTHING]
+    by_state = {state: sum(n for (_, of), n in instances.items() if of == state) for state in ("at_risk", "breached")}
+
+    async def look(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/#7d")
+        await tab.wait(DRAWN)
+        assert await tab.text("#tile-sla .value") == str(by_state["breached"])
+        assert f"{by_state['at_risk']} at risk" in await tab.text("#tile-sla")
+        states = " ".join(str(instances["first_reply", state]) for state in ("in_time", "at_risk", "breached"))
+        attained, breached = day["sla_first_reply_attainment_ratio"], day["sla_first_reply_breached"]
+        table = await tab.text("#sla-table tbody")
+        assert table.startswith(f"first reply {100 * attained:.1f} % {breached:,.0f} {states} next reply")
+        assert "agent work" not in table
+        told = await tab.text("#sla")
+        assert all(name.replace("_", " ") in told for name in madeup.CHANNELS + madeup.PRIORITIES)
+
+    with running(worker):
+        browse(look)
+
+
+def test_without_any_service_level_there_is_no_section_and_no_number(browse: Browse, worker: Worker) -> None:
+    worker.live = madeup.empty()
+
+    async def look(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/")
+        await tab.wait(DRAWN)
+        assert await tab.text("#tile-sla .value") == "\N{EN DASH}"
+        assert await tab.run("document.querySelector('#sla').hidden") is True
+
+    with running(worker):
+        browse(look)
+
+
+def test_a_breach_arrives_by_itself(browse: Browse, worker: Worker) -> None:
+    worker.live = replace(worker.live, sla={EVERYTHING: {("first_reply", "in_time"): 1}})
+
+    async def look(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/")
+        await tab.wait("document.querySelector('#tile-sla .value')?.innerText === '0'")
+        worker.live = replace(worker.live, sla={EVERYTHING: {("first_reply", "breached"): 1}})
+        await tab.wait("document.querySelector('#tile-sla.alarm .value')?.innerText === '1'")
+
+    with running(worker):
+        browse(look)
+
+
+def test_a_ticket_can_be_asked_about(browse: Browse, worker: Worker) -> None:
+    async def look(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/")
+        await tab.wait(DRAWN)
+        await tab.run(
+            "(() => { document.querySelector('#ticket').value = ' T 1/2 ';"
+            " document.querySelector('#explain button').click(); })()"
+        )
+        await tab.wait("location.pathname === '/tickets/T%201%2F2'")
+        tab.errors.clear()
 
     with running(worker):
         browse(look)

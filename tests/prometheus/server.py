@@ -53,7 +53,7 @@ def scraping(workers: Sequence[Worker], folder: Path) -> Iterator[Prometheus]:
     path = folder / "prometheus.yml"
     path.write_text(yaml.safe_dump(config))
     port = free_port()
-    command = [
+    command: list[str | Path] = [
         require_binary("prometheus", "prometheus"),
         f"--config.file={path}",
         f"--storage.tsdb.path={folder / 'data'}",
