@@ -26,7 +26,7 @@ when = {{ priority = ["urgent"] }}
 targets = {{ first_reply = "{TARGET.seconds}s" }}
 """
 DUE_TO_WEBHOOK = timedelta(seconds=10)
-"""Within this of its due time a breach of an urgent ticket is told; usually it is some 3 seconds."""
+"""Within this of its due time a breach of an urgent ticket is told; usually it is 2 seconds."""
 
 
 class Desk:
