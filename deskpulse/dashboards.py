@@ -15,45 +15,90 @@ from typing import Final
 
 from deskpulse import panels
 from deskpulse.panels import Json
+from deskpulse.promql import BY_CHOSEN, CHOSEN, attainment, mean, merged, running
 from deskpulse.settings_bands import Bands
 from streams.figures import WINDOWS_SECONDS
 
 FOLDER: Final = Path("deploy/grafana/dashboards")
 
-CHOSEN: Final = '{window="$window", dimension="all"}'
 MEDIAN: Final = 'max(support_first_reply_seconds{window="$window", dimension="all", quantile="0.5"})'
-BY_CHOSEN: Final = '{window="$window", dimension="$dimension"}'
 BANDS: Final = Bands().by_figure()
 
 
-def _merged(ratio: str, weight: str, labels: str) -> str:
-    """A ratio over all workers: weighted by its denominator."""
-    return f"sum(support_{ratio}{labels} * support_{weight}{labels}) / sum(support_{weight}{labels})"
-
-
-def _mean(duration: str, labels: str) -> str:
-    return f"sum(support_{duration}_seconds_sum{labels}) / (sum(support_{duration}_seconds_count{labels}) > 0)"
-
-
 def _now() -> list[Json]:
-    fcr = _merged("fcr_ratio", "tickets_solved", CHOSEN)
-    csat = _merged("csat_ratio", "csat_answers", CHOSEN)
+    fcr = merged("fcr_ratio", "tickets_solved", CHOSEN)
+    csat = merged("csat_ratio", "csat_answers", CHOSEN)
     return [
         panels.row("Now, over the last $window"),
-        panels.stat("First reply, mean", _mean("first_reply", CHOSEN), "s", BANDS["first_reply"]),
+        panels.stat("First reply, mean", mean("first_reply", CHOSEN), "s", BANDS["first_reply"]),
         panels.stat(
             "First reply, median", MEDIAN, "s", BANDS["first_reply"],
             "With several workers the largest of their medians; the exact one is below, from ClickHouse.",
         ),
         panels.stat("First-contact resolution", fcr, "percentunit", BANDS["fcr_ratio"]),
         panels.stat("CSAT", csat, "percentunit", BANDS["csat_ratio"]),
-        panels.stat("NPS", _merged("nps_score", "nps_answers", CHOSEN), "short", BANDS["nps_score"], decimals=0),
+        panels.stat("NPS", merged("nps_score", "nps_answers", CHOSEN), "short", BANDS["nps_score"], decimals=0),
         panels.stat(
             "Resolution rate", f"sum(support_tickets_solved{CHOSEN}) / (sum(support_tickets_created{CHOSEN}) > 0)",
             "percentunit", BANDS["resolution_ratio"],
         ),
         panels.stat("Open tickets", 'sum(support_backlog_tickets{dimension="all"})', "short"),
         panels.stat("Oldest open ticket", 'max(support_backlog_oldest_age_seconds{dimension="all"})', "s"),
+    ]  # fmt: skip
+
+
+def _breaches(dimension: str) -> Json:
+    labels = f'{{window="$window", dimension="{dimension}"}}'
+    return panels.bars(
+        f"Breaches by {dimension}, over the last $window",
+        f"sum by (value) (support_sla_breached{labels})", "{{value}}", "short",
+    )  # fmt: skip
+
+
+def _sla() -> list[Json]:
+    return [
+        panels.row("Service levels"),
+        panels.stat("Breached, now", running("breached"), "short", told="SLA instances that run beyond their time."),
+        panels.stat("At risk, now", running("at_risk"), "short"),
+        panels.stat("Attained, over the last $window", attainment("", CHOSEN), "percentunit", told="All targets."),
+        panels.stat("Wait for a reply, now", 'sum(support_unanswered_tickets{dimension="all"})', "short"),
+        panels.stat("Next reply, mean", mean("next_reply", CHOSEN), "s"),
+        panels.stat(
+            "Solved by bots alone", merged("bot_containment_ratio", "bot_tickets", CHOSEN), "percentunit",
+            told="Of the first solves with a message of a bot.",
+        ),
+        panels.stat(
+            "And durably", merged("bot_durable_containment_ratio", "bot_tickets", CHOSEN), "percentunit",
+            told="Neither reopened nor repeated.",
+        ),
+        panels.stat(
+            "Net flow, over the last $window", f"sum(support_net_flow{CHOSEN})", "short",
+            told="Created and reopened less solved: what the backlog grew by.",
+        ),
+        panels.series(
+            "Attained by target, over the last $window",
+            [panels.query(attainment(" by (target)", CHOSEN), "{{target}}")],
+            "percentunit",
+            max=1,
+        ),
+        panels.series(
+            "At risk and breached",
+            [
+                panels.query(
+                    'sum by (target, state) (support_sla_instances{dimension="all", state!="in_time"})',
+                    "{{target}}, {{state}}",
+                )
+            ],
+            "short",
+        ),
+        _breaches("priority"),
+        _breaches("channel"),
+        panels.series(
+            "What happened to targets, in 5 minutes",
+            [panels.query("sum by (kind) (increase(support_sla_events_total[5m]))", "{{kind}}")],
+            "short",
+            8,
+        ),
     ]  # fmt: skip
 
 
@@ -67,13 +112,14 @@ def _course() -> list[Json]:
                 panels.query(f"sum(support_tickets_created{recent}) / 5", "created"),
                 panels.query(f"sum(support_tickets_solved{recent}) / 5", "solved", ref="B"),
                 panels.query(f"sum(support_reopens{recent}) / 5", "reopened", ref="C"),
+                panels.query(f"sum(support_net_flow{recent}) / 5", "net flow", ref="D"),
             ],
             "short",
         ),
         panels.series(
             "First reply, over the last $window",
             [
-                panels.query(_mean("first_reply", CHOSEN), "mean"),
+                panels.query(mean("first_reply", CHOSEN), "mean"),
                 panels.query(f"max by (quantile) (support_first_reply_seconds{CHOSEN})", "p{{quantile}}", ref="B"),
             ],
             "s",
@@ -88,9 +134,9 @@ def _course() -> list[Json]:
         panels.series(
             "Quality, over the last $window",
             [
-                panels.query(_merged("fcr_ratio", "tickets_solved", CHOSEN), "FCR"),
-                panels.query(_merged("csat_ratio", "csat_answers", CHOSEN), "CSAT", ref="B"),
-                panels.query(_merged("reopen_ratio", "solves", CHOSEN), "reopened", ref="C"),
+                panels.query(merged("fcr_ratio", "tickets_solved", CHOSEN), "FCR"),
+                panels.query(merged("csat_ratio", "csat_answers", CHOSEN), "CSAT", ref="B"),
+                panels.query(merged("reopen_ratio", "solves", CHOSEN), "reopened", ref="C"),
             ],
             "percentunit",
         ),
@@ -113,13 +159,32 @@ def _groups() -> list[Json]:
         ),
         panels.bars("First reply, mean", first_reply, "{{value}}", "s", BANDS["first_reply"]),
         panels.bars("First-contact resolution", fcr, "{{value}}", "percentunit", BANDS["fcr_ratio"]),
-    ]
+        panels.bars(
+            "Wait for a reply", 'sum by (value) (support_unanswered_tickets{dimension="$dimension"})',
+            "{{value}}", "short",
+        ),
+        panels.bars(
+            "Breached, now", 'sum by (value) (support_sla_instances{dimension="$dimension", state="breached"})',
+            "{{value}}", "short",
+        ),
+        panels.bars(
+            "Attained, over the last $window", attainment(" by (value)", BY_CHOSEN), "{{value}}", "percentunit"
+        ),
+    ]  # fmt: skip
 
 
 def _exact() -> list[Json]:
     over_time = "figures_over_time(dimension = 'all', step = 3600, since = $__fromTime, until = $__toTime)"
     quantiles = "first_reply_seconds_p50 AS p50, first_reply_seconds_p90 AS p90"
-    columns = "created, solves, first_reply_seconds_p50, first_reply_seconds_p90, fcr_ratio, csat_ratio, nps_score"
+    columns = (
+        "created, solves, first_reply_seconds_p50, first_reply_seconds_p90, next_reply_seconds_p50, fcr_ratio,"
+        " csat_ratio, nps_score, bot_containment_ratio"
+    )
+    breaches = (
+        "SELECT policy, target, priority, channel, count() AS breaches FROM sla_log"
+        " WHERE kind = 'breached' AND at BETWEEN $__fromTime AND $__toTime"
+        " GROUP BY policy, target, priority, channel ORDER BY breaches DESC"
+    )
     by_group = f"figures_by(dimension = '$dimension', seconds = {WINDOWS_SECONDS['30d']}, at = $__toTime)"
     return [
         panels.row("The longer run, exact, from ClickHouse"),
@@ -139,6 +204,7 @@ def _exact() -> list[Json]:
             [panels.sql(f"SELECT value AS `$dimension`, {columns} FROM {by_group} ORDER BY created DESC", table=True)],
             (panels.WIDTH, 8), decimals=2,
         ),
+        panels.panel("table", "Breaches of the time shown", [panels.sql(breaches, table=True)], (panels.WIDTH, 8)),
     ]  # fmt: skip
 
 
@@ -193,7 +259,7 @@ def _worker() -> list[Json]:
 
 
 def support_desk() -> Json:
-    """The first dashboard: how the desk does now, over the day, by dimension; and how the workers do."""
+    """The first dashboard: how the desk does now, its service levels, over the day, by dimension; the workers."""
     return {
         "uid": "support-desk",
         "title": "Support desk",
@@ -215,7 +281,7 @@ def support_desk() -> Json:
             ]
         },
         "annotations": {"list": []},
-        "panels": panels.placed([*_now(), *_course(), *_groups(), *_exact(), *_worker()]),
+        "panels": panels.placed([*_now(), *_sla(), *_course(), *_groups(), *_exact(), *_worker()]),
     }
 
 
