@@ -89,16 +89,16 @@ def test_a_duration_within_opening_hours_that_is_left_out_is_the_elapsed_one(dat
         requester_wait_business_seconds=20.0,
         agent_work_seconds=60.0,
     )
-    ClickHouseSink(client, name).insert(
-        FACTS, 0, of_facts(ticket, of_ticket("b", status_seconds={"new": 5.0}, status_business_seconds={"new": 1.0}))
-    )
-    first, second = rows(client, "SELECT * FROM tickets ORDER BY ticket_id")
+    partly = of_ticket("b", status_seconds={"new": 5.0}, status_business_seconds={"new": 1.0})
+    closed = of_ticket("c", status_seconds={"new": 5.0}, status_business_seconds={})
+    ClickHouseSink(client, name).insert(FACTS, 0, of_facts(ticket, partly, closed))
+    first, second, third = rows(client, "SELECT * FROM tickets ORDER BY ticket_id")
     assert first["first_touch_business_seconds"] == 10.0
     assert first["first_reply_business_seconds"] == 0.0
     assert first["status_business_seconds"] == {"new": 60.0}
     assert (first["requester_wait_business_seconds"], first["agent_work_business_seconds"]) == (20.0, 60.0)
     assert (first["full_resolution_seconds"], first["full_resolution_business_seconds"]) == (None, None)
-    assert second["status_business_seconds"] == {"new": 1.0}
+    assert (second["status_business_seconds"], third["status_business_seconds"]) == ({"new": 1.0}, {})
 
 
 def test_the_newest_facts_hold_however_often_older_ones_come(database: tuple[Client, str]) -> None:
