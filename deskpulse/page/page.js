@@ -120,11 +120,14 @@ function showBacklog() {
   byId("legend").replaceChildren(...legend(STATUSES, everything(data).by_status));
 }
 
+// Rounded down: 100 % is nothing breached.
+const attained = (of) => (of.attainment === null ? null : Math.floor(1000 * of.attainment) / 1000);
+
 function showSla() {
   byId("sla").hidden = !data.sla.length;
   byId("sla-window").textContent = `over ${WINDOW_NAMES[data.sla_window]}`;
   fill(byId("sla-table"), data.sla.map((of) => [
-    words(of.target), percent(of.attainment), count(of.missed), count(of.running.in_time), count(of.running.at_risk), count(of.running.breached),
+    words(of.target), percent(attained(of)), count(of.missed), count(of.running.in_time), count(of.running.at_risk), count(of.running.breached),
   ]));
   const [beside, ...below] = barsOfAll(LATE);
   byId("sla-beside").replaceChildren(...(beside ? [beside] : []));

@@ -31,7 +31,7 @@ const TILES = [
   {
     id: "fcr", title: "First-contact resolution", write: percent, benchmark: "fcr_ratio",
     value: (d) => d.figures.fcr_ratio,
-    note: (d) => `of ${count(d.figures.tickets_solved ?? 0)} first solves, final ${percent(d.figures.fcr_final_ratio)}`,
+    note: (d) => `of ${count(d.figures.tickets_solved ?? 0)} first solves`,
   },
   {
     id: "csat", title: "Customer satisfaction (CSAT)", write: percent, benchmark: "csat_ratio",
