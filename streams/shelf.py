@@ -3,11 +3,14 @@
 A million values of some hundred bytes that are replaced again and again, as objects of their own among short-lived ones
 of the same size, leave the memory full of holes: 3 to 5 KiB a ticket were measured where 0.8 were in use. Here a value
 is written behind the last one, the one that it replaces becomes waste, and when a part of everything is waste, the
-buffer with the most of it is emptied into the last one (the log-structured way: Rosenblum and Ousterhout, 1991).
+buffer with the most of it is emptied into the last one (the log-structured way: Rosenblum and Ousterhout, 1991). The
+index is one array of numbers (open addressing, linear probing), for the same reason: a dictionary would hold two small
+objects for each key, which keep their neighbours' memory from being given back.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from struct import Struct
 from typing import Final
@@ -18,19 +21,34 @@ _WASTE: Final = 0.2
 """The part of all buffers that may be waste."""
 _HEADER: Final = Struct("<HI")
 """Length of the key and of the value; the two follow."""
-_PLACE_BITS: Final = 32
+_HEADER_SIZE: Final = 6
+_OFFSET_BITS: Final = 20
+_OFFSET_MASK: Final = (1 << _OFFSET_BITS) - 1
+_PLACE_BITS: Final = 36
+_PLACE_MASK: Final = (1 << _PLACE_BITS) - 1
+"""A slot of the index holds 26 bits of the key's hash and the place of the entry: buffer (from 1) and offset. More than
+62 bits would be slow: compiled code keeps such numbers as objects."""
+_HASH_MASK: Final = (1 << 26) - 1
+_FREE: Final = 0
+_LEFT: Final = 1
+"""A slot whose key has gone: what was probed past it still is to be found."""
+_SLOTS: Final = 1 << 10
 
 
 class Shelf:
     """A mapping from bytes to bytes."""
 
     def __init__(self) -> None:
-        self._places: dict[bytes, int] = {}
-        """Key to number of its buffer and offset in it."""
-        self._chunks: dict[int, bytes | bytearray] = {}
-        self._used: dict[int, int] = {}
-        """Buffer to how many of its bytes are in use."""
-        self._last = -1
+        self._index = array("Q", bytes(8 * _SLOTS))
+        self._taken = 0
+        """Slots that are not free, those of keys that have gone included."""
+        self._count = 0
+        self._chunks: list[bytes | bytearray] = [b""]
+        self._used: list[int] = [0]
+        """How many bytes of each buffer are in use."""
+        self._empty: list[int] = []
+        """Numbers of buffers that may be given again."""
+        self._last = 0
         self._growing = bytearray()
         """The last buffer."""
         self._written = 0
@@ -38,75 +56,162 @@ class Shelf:
 
     def __len__(self) -> int:
         """How many values."""
-        return len(self._places)
+        return self._count
 
     def __contains__(self, key: bytes) -> bool:
         """Whether there is a value of this key."""
-        return key in self._places
+        return self._find(key) >= 0
 
     def __iter__(self) -> Iterator[bytes]:
-        """The keys, in the order in which they first came."""
-        return iter(self._places)
+        """The keys. Values may be replaced meanwhile; keys that come or go are told or not."""
+        for number in range(1, len(self._chunks)):
+            chunk = self._chunks[number]
+            offset = 0
+            while offset < len(chunk):
+                key_length, length = _HEADER.unpack_from(chunk, offset)
+                begin = offset + _HEADER_SIZE
+                key = bytes(chunk[begin : begin + key_length])
+                if self._is_at(key, number << _OFFSET_BITS | offset):
+                    yield key
+                offset = begin + key_length + length
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, None without one."""
-        place = self._places.get(key)
-        if place is None:
+        slot = self._find(key)
+        if slot < 0:
             return None
-        chunk = self._chunks[place >> _PLACE_BITS]
-        offset = place & ((1 << _PLACE_BITS) - 1)
+        place = self._index[slot] & _PLACE_MASK
+        chunk = self._chunks[place >> _OFFSET_BITS]
+        offset = place & _OFFSET_MASK
         key_length, length = _HEADER.unpack_from(chunk, offset)
-        start = offset + _HEADER.size + key_length
+        start = offset + _HEADER_SIZE + key_length
         return bytes(chunk[start : start + length])
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set the value of a key."""
-        self._waste(key)
-        self._write(key, _HEADER.pack(len(key), len(value)) + key + value)
+        entry = _HEADER.pack(len(key), len(value)) + key + value
+        slot = self._find(key)
+        if slot >= 0:
+            self._waste(slot)
+            place = self._write(entry)
+            self._index[slot] = (self._index[slot] & ~_PLACE_MASK) | place
+        else:
+            place = self._write(entry)
+            self._take(hash(key) & _HASH_MASK, place)
+            self._count += 1
+            if 5 * self._taken > 3 * len(self._index):
+                self._rebuild()
         if self._written - self._in_use > max(_CHUNK, _WASTE * self._written):
             self._empty_one()
 
     def pop(self, key: bytes) -> None:
         """Forget a key; nothing happens when there is none."""
-        self._waste(key)
-        self._places.pop(key, None)
+        slot = self._find(key)
+        if slot >= 0:
+            self._waste(slot)
+            self._index[slot] = _LEFT
+            self._count -= 1
 
-    def _waste(self, key: bytes) -> None:
-        place = self._places.get(key)
-        if place is not None:
-            number = place >> _PLACE_BITS
-            key_length, length = _HEADER.unpack_from(self._chunks[number], place & ((1 << _PLACE_BITS) - 1))
-            size = _HEADER.size + key_length + length
-            self._used[number] -= size
-            self._in_use -= size
+    def _find(self, key: bytes) -> int:
+        """The slot of a key, -1 without one."""
+        index = self._index
+        mask = len(index) - 1
+        wanted = hash(key) & _HASH_MASK
+        slot = wanted & mask
+        length = len(key)
+        while True:
+            held = index[slot]
+            if held == _FREE:
+                return -1
+            if held >> _PLACE_BITS == wanted and held != _LEFT:
+                chunk = self._chunks[(held & _PLACE_MASK) >> _OFFSET_BITS]
+                offset = held & _OFFSET_MASK
+                begin = offset + _HEADER_SIZE
+                if chunk[begin : begin + length] == key and _HEADER.unpack_from(chunk, offset)[0] == length:
+                    return slot
+            slot = (slot + 1) & mask
 
-    def _write(self, key: bytes, entry: bytes) -> None:
+    def _is_at(self, key: bytes, place: int) -> bool:
+        slot = self._find(key)
+        return slot >= 0 and self._index[slot] & _PLACE_MASK == place
+
+    def _take(self, hashed: int, place: int) -> None:
+        """Put a place into the first free slot for a hash."""
+        index = self._index
+        mask = len(index) - 1
+        slot = hashed & mask
+        while index[slot] != _FREE:
+            slot = (slot + 1) & mask
+        index[slot] = hashed << _PLACE_BITS | place
+        self._taken += 1
+
+    def _rebuild(self) -> None:
+        """Make room: an index of about a third taken, without the slots of keys that have gone."""
+        old = self._index
+        size = _SLOTS
+        while size < 3 * self._count:
+            size *= 2
+        self._index = array("Q", bytes(8 * size))
+        self._taken = 0
+        for held in old:
+            if held > _LEFT:
+                self._take(held >> _PLACE_BITS, held & _PLACE_MASK)
+
+    def _waste(self, slot: int) -> None:
+        place = self._index[slot] & _PLACE_MASK
+        number = place >> _OFFSET_BITS
+        key_length, length = _HEADER.unpack_from(self._chunks[number], place & _OFFSET_MASK)
+        size = _HEADER_SIZE + key_length + length
+        self._used[number] -= size
+        self._in_use -= size
+
+    def _write(self, entry: bytes) -> int:
+        """Where the entry was written."""
         size = len(entry)
-        if self._last < 0 or len(self._growing) + size > _CHUNK:
-            if self._last >= 0:
-                self._chunks[self._last] = bytes(self._growing)  # without the room to grow
-            self._last += 1
-            self._growing = bytearray()
-            self._chunks[self._last] = self._growing
-            self._used[self._last] = 0
-        self._places[key] = self._last << _PLACE_BITS | len(self._growing)
+        if not self._last or len(self._growing) + size > _CHUNK:
+            self._begin_chunk()
+        place = self._last << _OFFSET_BITS | len(self._growing)
         self._growing += entry
         self._used[self._last] += size
         self._written += size
         self._in_use += size
+        return place
+
+    def _begin_chunk(self) -> None:
+        if self._last:
+            self._chunks[self._last] = bytes(self._growing)  # without the room to grow
+        self._growing = bytearray()
+        if self._empty:
+            self._last = self._empty.pop()
+            self._chunks[self._last] = self._growing
+        else:
+            self._last = len(self._chunks)
+            self._chunks.append(self._growing)
+            self._used.append(0)
 
     def _empty_one(self) -> None:
         """Write what is in use of the emptiest buffer behind the last one, and drop the buffer."""
-        number = min(self._used, key=lambda n: self._used[n] / len(self._chunks[n]) if n != self._last else 2.0)
-        chunk = self._chunks.pop(number)
-        used = self._used.pop(number)
-        self._written -= len(chunk)
-        self._in_use -= used
+        number, least = 0, 2.0
+        for candidate in range(1, len(self._chunks)):
+            if candidate != self._last and len(self._chunks[candidate]):
+                part = self._used[candidate] / len(self._chunks[candidate])
+                if part < least:
+                    number, least = candidate, part
+        if not number:
+            return
+        chunk = self._chunks[number]
         offset = 0
         while offset < len(chunk):
             key_length, length = _HEADER.unpack_from(chunk, offset)
-            end = offset + _HEADER.size + key_length + length
-            key = bytes(chunk[offset + _HEADER.size : offset + _HEADER.size + key_length])
-            if self._places.get(key) == number << _PLACE_BITS | offset:
-                self._write(key, bytes(chunk[offset:end]))
+            end = offset + _HEADER_SIZE + key_length + length
+            key = bytes(chunk[offset + _HEADER_SIZE : offset + _HEADER_SIZE + key_length])
+            slot = self._find(key)
+            if slot >= 0 and self._index[slot] & _PLACE_MASK == number << _OFFSET_BITS | offset:
+                place = self._write(bytes(chunk[offset:end]))
+                self._index[slot] = (self._index[slot] & ~_PLACE_MASK) | place
             offset = end
+        self._written -= len(chunk)
+        self._in_use -= self._used[number]
+        self._used[number] = 0
+        self._chunks[number] = b""
+        self._empty.append(number)
