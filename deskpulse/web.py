@@ -1,4 +1,4 @@
-"""What a worker serves over HTTP: its metrics, its health, the page and the page's data.
+"""What a worker serves over HTTP: its metrics, its health, the page and the page's data, explained tickets.
 
 The routes stand on the aiohttp application of Faust's web server, which runs in the worker's event loop: it shares
 the loop with the fold, so it reads figures between two batches and needs no lock.
@@ -19,6 +19,7 @@ from faust.web.base import BlueprintManager
 from faust.web.drivers.aiohttp import Web
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
 
+from deskpulse.explain.route import Tickets, ticket_page
 from deskpulse.page_data import DEFAULT_WINDOW, page_data
 from sinks.benchmarks import Benchmarks
 from sinks.prometheus import CONTENT_TYPE, FiguresCollector
@@ -26,6 +27,7 @@ from streams.figures import WINDOWS_SECONDS
 from streams.live import Health, LiveFigures
 
 PAGE: Final = Path(__file__).parent / "page"
+TICKET_STYLES: Final = Path(__file__).parent / "explain" / "ticket.css"
 ASSETS: Final = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
@@ -49,18 +51,20 @@ def register(
     health: Callable[[], Health],
     not_ready: Callable[[], Sequence[str]],
     benchmarks: Benchmarks,
+    tickets: Tickets | None = None,
 ) -> None:
     """Put deskpulse's routes, and none of Faust's own, on the web server of ``app``.
 
     ``not_ready`` says why the worker is not ready, in words for people; nothing when it is. All three callables run in
-    the event loop. To be called once, before the worker starts, on an app with ``web_in_thread=False`` and
-    ``web_bind`` set (Faust's own default is every interface).
+    the event loop. ``tickets`` are looked up for ``/tickets/<id>``, which is not there without them. To be called once,
+    before the worker starts, on an app with ``web_in_thread=False`` and ``web_bind`` set (Faust's own default is every
+    interface).
     """
     if not isinstance(app.web, Web):
         raise TypeError(f"web: the app's web server is {type(app.web).__name__}; expected Faust's aiohttp driver")
     # Faust's own pages (tables, router) are of features that deskpulse does not use, and its index is at "/".
     app.web.blueprints = BlueprintManager()
-    routes = {
+    routes: dict[str, Handler] = {
         "/metrics": _metrics(FiguresCollector(live, health, benchmarks)),
         "/healthz": _healthz,
         "/readyz": _readyz(not_ready),
@@ -68,6 +72,9 @@ def register(
         "/api/status": _status(health, not_ready),
         **{path: _asset(PAGE / name, kind) for path, (name, kind) in ASSETS.items()},
     }
+    if tickets is not None:
+        routes["/tickets/{ticket_id}"] = ticket_page(tickets, SECURITY_HEADERS)
+        routes["/ticket.css"] = _asset(TICKET_STYLES, "text/css")
     for path, handler in routes.items():
         app.web.web_app.router.add_get(path, handler)
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from deskpulse.cli import clickhouse, config, demo, doctor, generate, publish, replay, simulate, topics, worker
+from deskpulse.cli import clickhouse, config, demo, doctor, explain, generate, publish, replay, simulate, topics, worker
 from deskpulse.cli.common import explained, tell
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command("config", rich_help_panel=SET_UP, epilog=config.EXAMPLE)(config.conf
 app.command("publish", rich_help_panel=TRAFFIC, epilog=publish.EXAMPLE)(publish.publish)
 app.command("replay", rich_help_panel=TRAFFIC, epilog=replay.EXAMPLE)(replay.replay)
 app.command("simulate", rich_help_panel=TRAFFIC, epilog=simulate.EXAMPLE)(simulate.simulate)
+app.command("explain", rich_help_panel=LOOK, epilog=explain.EXAMPLE)(explain.explain)
 app.command("sql", rich_help_panel=LOOK, epilog=clickhouse.SQL_EXAMPLE)(clickhouse.sql)
 app.command("generate", rich_help_panel=PROJECT, epilog=generate.EXAMPLE)(generate.generate)
 

@@ -1,4 +1,4 @@
-"""The service-level clocks of a ticket in words: why each started, paused, went on, changed, was at risk, breached, ended.
+"""The service-level clocks of a ticket in words: why each started, paused, went on, changed, breached, ended.
 
 Nothing is measured here: starts, ends, due times and what was left come from the instances (``streams.sla``), statuses
 and policies in force from the story.
@@ -7,24 +7,25 @@ and policies in force from the story.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Final, TypeAlias
 
-from deskpulse.explain.words import LocalTime, duration
+from deskpulse.explain.words import LocalTime, business
 from streams.calendars import Calendar
 from streams.facts import Facts
-from streams.history import SOLVED, STATUSES
+from streams.history import STATUSES
 from streams.policies import Policy
 from streams.sla import _COUNTING as COUNTING
-from streams.sla import ACTIVE, BREACHED, CANCELLED, MET, Instance
+from streams.sla import ACTIVE, BREACHED, CANCELLED, MET, Instance, _changes, _changes_of_work, _work
 from streams.story import Moment, Story, Wait
 
 Told: TypeAlias = Iterator[tuple[int, str, str]]
 """When, the kind of line (``timeline.KINDS``) and its text."""
 Step: TypeAlias = tuple[int, Policy | None]
 """From when a policy holds for a wait."""
+Named: TypeAlias = tuple[str, Instance]
+"""An instance with what it is called."""
 _REPLY: Final = "the public message of an agent"
-_FOREVER: Final = 1 << 62
 
 
 def labels(instances: Sequence[Instance]) -> list[str]:
@@ -36,83 +37,58 @@ def labels(instances: Sequence[Instance]) -> list[str]:
     ]
 
 
-def told_clocks(facts: Facts, story: Story, at: LocalTime) -> Told:
+def told_clocks(facts: Facts, story: Story) -> Told:
     """Everything that happened to the clocks of a ticket."""
-    named = list(zip(labels(facts.sla), facts.sla, strict=True))
-    named.sort(key=lambda pair: (pair[1].target, pair[1].started_at))
-    for (target, _), group in groupby(named, key=lambda pair: (pair[1].target, pair[1].started_at)):
-        wait = list(group)
-        start = _start(story, target, wait[0][1])
-        if start is not None:
-            yield from _of_wait(facts, story, start, wait, at)
-
-
-def _start(story: Story, target: str, instance: Instance) -> Moment | None:
-    if target in COUNTING:
-        return next((moment for moment, status in story.statuses if status < SOLVED), None)
-    same = [wait.start for wait in _waits(story, target) if wait.start.at == instance.started_at]
-    return same[0] if same else None
+    waiting: dict[tuple[str, int, int], list[Named]] = {}
+    for label, one in zip(labels(facts.sla), facts.sla, strict=True):
+        waiting.setdefault((one.target, one.started_at, one.number), []).append((label, one))
+    for target in dict.fromkeys(one.target for one in facts.sla):
+        for wait in _waits(story, target):
+            yield from _of_wait(facts, story, target, wait, waiting)
 
 
 def _waits(story: Story, target: str) -> Sequence[Wait]:
+    if target in COUNTING:
+        wait = _work(story, COUNTING[target])[0]
+        return () if wait is None else (wait,)
     return {"first_reply": story.first_waits, "next_reply": story.next_waits}.get(target, story.updates)
 
 
-def _steps(story: Story, start: Moment, end: Moment | None, target: str) -> list[Step]:
-    """The policies along a wait; for work, a change while the ticket lies solved takes effect at the reopening."""
-    last = _FOREVER if end is None else end.place
-    steps: list[Step] = [(start.at, start.state.policy)]
-    for moment in story.states:
-        if start.place < moment.place < last:
-            steps.append((_effective(story, moment) if target in COUNTING else moment.at, moment.state.policy))
-    return steps
+def _steps(story: Story, target: str, wait: Wait) -> list[Step]:
+    return _changes_of_work(story, wait) if target in COUNTING else _changes(story, wait)
 
 
-def _effective(story: Story, moment: Moment) -> int:
-    for (solved, status), (reopened, _) in pairwise(_ends_of_work(story)):
-        if status >= SOLVED and solved.place <= moment.place < reopened.place:
-            return reopened.at
-    return moment.at
-
-
-def _ends_of_work(story: Story) -> list[tuple[Moment, int]]:
-    """The solves and reopenings, in order."""
-    return [
-        (moment, status)
-        for (_, before), (moment, status) in pairwise([(story.creation, STATUSES.index("new")), *story.statuses])
-        if (status >= SOLVED) != (before >= SOLVED)
-    ]
-
-
-def _of_wait(facts: Facts, story: Story, start: Moment, group: Sequence[tuple[str, Instance]], at: LocalTime) -> Told:
+def _of_wait(
+    facts: Facts, story: Story, target: str, wait: Wait, waiting: dict[tuple[str, int, int], list[Named]]
+) -> Told:
     """The instances of one wait, which follow each other."""
-    target = group[0][1].target
-    steps = _steps(story, start, group[-1][1].end, target)
+    steps = _steps(story, target, wait)
     held: tuple[int, Calendar] | None = None
     name = ""
-    waiting = list(group)
-    running: tuple[str, Instance] | None = None
-    for moment, policy in steps:
-        if running is not None and _is_over(running[1], moment):
+    number = 0
+    running: Named | None = None
+    for at, policy in steps:
+        if running is not None and _is_over(running[1], at):
             running = None
         if policy is None or target not in policy.targets:
             if running is not None:
                 missing = "no policy fits" if policy is None else f"policy {policy.name} has no such target"
-                yield moment, "cancelled", f"{running[0]} is cancelled: {missing}"
+                yield at, "cancelled", f"{running[0]} is cancelled: {missing}"
             held, running = None, None
             continue
         wanted = policy.targets[target], policy.calendar
-        by = f"{duration(wanted[0])} by policy {policy.name}"
+        by = f"{business(wanted[0])} by policy {policy.name}"
         if wanted == held:
             if running is not None and policy.name != name:
-                yield moment, "changed", f"{running[0]} goes on under policy {policy.name}: {duration(wanted[0])} as before"
+                yield at, "changed", f"{running[0]} goes on under policy {policy.name}: {business(wanted[0])} as before"
         elif running is not None:
-            yield moment, "changed", f"{running[0]} is now {by}, from its own start"
-        elif waiting:
-            running = waiting.pop(0)
-            begun = why_started(story, start, target) if moment == start.at and running[1].number == 1 else "new target"
-            yield moment, "started", f"{running[0]} starts ({begun}): {by}, calendar {policy.calendar.name}"
-            yield from _of_instance(facts, story, *running, moment, steps, at)
+            yield at, "changed", f"{running[0]} is now {by}, from its own start"
+        else:
+            number += 1
+            running = waiting[target, wait.start.at, number].pop(0)
+            begun = why_started(story, wait.start, target) if at == wait.start.at and number == 1 else "a new target"
+            yield at, "started", f"{running[0]} starts ({begun}): {by}, calendar {policy.calendar.name}"
+            yield from _of_instance(facts, story, *running, at, steps)
         held, name = wanted, policy.name
 
 
@@ -120,9 +96,7 @@ def _is_over(instance: Instance, at: int) -> bool:
     return instance.breached_at is not None and instance.breached_at < at
 
 
-def _of_instance(
-    facts: Facts, story: Story, label: str, instance: Instance, begun: int, steps: Sequence[Step], at: LocalTime
-) -> Told:
+def _of_instance(facts: Facts, story: Story, label: str, instance: Instance, begun: int, steps: Sequence[Step]) -> Told:
     ends = [one for one in (instance.breached_at, instance.ended_at) if one is not None]
     yield from _pauses(story, label, instance, begun, min(ends, default=facts.as_of))
     if instance.at_risk_raised and instance.at_risk_at is not None:
@@ -130,14 +104,14 @@ def _of_instance(
         share = f"{policy.at_risk_share * 100:g} %" if policy is not None else "the share"
         yield instance.at_risk_at, "at_risk", f"{label} is at risk: {share} of its time is over"
     if instance.breached_at is not None:
-        yield instance.breached_at, "breached", f"{label} is breached: {why_breached(instance, steps, at)}"
+        yield instance.breached_at, "breached", f"{label} is breached: {why_breached(instance, steps)}"
     if instance.ended_at is None or instance.end is None:
         return
     ended = why_ended(story, instance)
     if instance.outcome == MET:
-        yield instance.ended_at, "stopped", f"{label} is met: ended by {ended}, {duration(instance.remaining_ms)} left"
+        yield instance.ended_at, "stopped", f"{label} is met: ended by {ended}, {business(instance.remaining_ms)} left"
     elif instance.outcome == BREACHED:
-        yield instance.ended_at, "stopped", f"{label} ends {duration(instance.overrun_ms or 0)} late: {ended}"
+        yield instance.ended_at, "stopped", f"{label} ends {business(instance.overrun_ms or 0)} late: {ended}"
     else:
         yield instance.ended_at, "cancelled", f"{label} is cancelled: {ended}"
 
@@ -175,13 +149,13 @@ def why_ended(story: Story, instance: Instance) -> str:
     return "the solve" if any(instance.end is solve for solve in story.solves) else _REPLY
 
 
-def why_breached(instance: Instance, steps: Sequence[Step], at: LocalTime) -> str:
+def why_breached(instance: Instance, steps: Sequence[Step]) -> str:
     """Why an instance breached when it did."""
     changes = [policy for moment, policy in steps[1:] if moment == instance.breached_at and policy is not None]
     if changes:
-        over = duration(changes[-1].targets.get(instance.target, 0))
+        over = business(changes[-1].targets.get(instance.target, 0))
         return f"the {over} of policy {changes[-1].name} were over when it came to hold"
-    return f"nothing had ended it when it was due, {at(instance.due_at or 0)}"
+    return "nothing had ended it when it was due"
 
 
 def why(facts: Facts, story: Story, instance: Instance, at: LocalTime) -> str:
@@ -191,18 +165,17 @@ def why(facts: Facts, story: Story, instance: Instance, at: LocalTime) -> str:
     if instance.outcome == CANCELLED:
         return why_ended(story, instance) or "the policy in force has no such target"
     if instance.outcome == MET:
-        return f"ended by {why_ended(story, instance)}, {duration(instance.remaining_ms)} left"
-    start = _start(story, instance.target, instance)
-    steps = [] if start is None else _steps(story, start, instance.end, instance.target)
-    breached = why_breached(instance, steps, at)
-    late = duration(instance.overrun_ms or 0)
+        return f"ended by {why_ended(story, instance)}, {business(instance.remaining_ms)} left"
+    waits = [wait for wait in _waits(story, instance.target) if wait.start.at == instance.started_at]
+    breached = why_breached(instance, [step for wait in waits for step in _steps(story, instance.target, wait)])
+    late = business(instance.overrun_ms or 0)
     if instance.end is None:
         return f"{breached}; {late} late by now"
     return f"{breached}; ended {late} late by {why_ended(story, instance)}"
 
 
 def _running(facts: Facts, instance: Instance, at: LocalTime) -> str:
-    left = duration(instance.remaining_ms)
+    left = business(instance.remaining_ms)
     if instance.due_at is None:
         return f"paused in {STATUSES[facts.status]}, {left} left"
     return f"runs, {left} left, due {at(instance.due_at)}"
@@ -215,5 +188,5 @@ def running(facts: Facts, at: LocalTime) -> list[str]:
         if instance.outcome == ACTIVE:
             told.append(f"{label} {_running(facts, instance, at)}")
         elif instance.outcome == BREACHED and instance.ended_at is None:
-            told.append(f"{label} {duration(instance.overrun_ms or 0)} late")
+            told.append(f"{label} {business(instance.overrun_ms or 0)} late")
     return told

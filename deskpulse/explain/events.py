@@ -78,7 +78,7 @@ def _set(event: TicketCreated | TicketUpdated, names: Sequence[str]) -> str:
 
 def _unless_it_counts(history: Sequence[AnyEvent], place: int, creation: int | None, merge: int | None) -> str:
     event = history[place]
-    if creation is None or isinstance(event, TicketMerged) and place == merge:
+    if creation is None or (isinstance(event, TicketMerged) and place == merge):
         return ""
     sets_attributes = isinstance(event, TicketUpdated)
     if isinstance(event, TicketCreated) and place != creation:
@@ -86,7 +86,9 @@ def _unless_it_counts(history: Sequence[AnyEvent], place: int, creation: int | N
     if place < creation and (sets_attributes or event.at < history[creation].at):
         return " (before the creation: sets attributes, no status)" if sets_attributes else _UNCOUNTED_BEFORE
     if merge is not None and place > merge:
-        return " (after the merge: sets attributes, no status)" if sets_attributes else " (after the merge: not counted)"
+        return (
+            " (after the merge: sets attributes, no status)" if sets_attributes else " (after the merge: not counted)"
+        )
     return ""
 
 

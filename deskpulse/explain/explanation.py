@@ -7,7 +7,7 @@ from typing import NamedTuple
 from deskpulse.explain import clocks
 from deskpulse.explain.reasons import UNKNOWN, Fact, reasons
 from deskpulse.explain.timeline import lines
-from deskpulse.explain.words import LocalTime, duration, printable
+from deskpulse.explain.words import LocalTime, business, printable
 from streams.batch import Told
 from streams.config import DomainConfig
 from streams.sla import Instance
@@ -73,6 +73,6 @@ def _promise(told: Told, one: Instance, label: str, at: LocalTime) -> Promise:
         due=UNKNOWN if one.due_at is None else at(one.due_at),
         outcome=one.outcome,
         ended=UNKNOWN if one.ended_at is None else at(one.ended_at),
-        late=UNKNOWN if one.overrun_ms is None else duration(one.overrun_ms),
+        late=UNKNOWN if one.overrun_ms is None else business(one.overrun_ms),
         why=clocks.why(told.facts, told.facts.story, one, at),
     )

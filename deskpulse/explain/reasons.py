@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from deskpulse.explain.clocks import why_started
 from deskpulse.explain.document import document
 from deskpulse.explain.events import placed
-from deskpulse.explain.words import LocalTime, duration, printable
+from deskpulse.explain.words import LocalTime, business, duration, printable
 from schemas.events import MessageSent
 from streams.batch import Told
 from streams.config import DAY_MS, DomainConfig
@@ -54,8 +54,8 @@ class _Reader:
         return Fact(name, _shown(self.document[name]), "", why)
 
     def duration(self, name: str, why: str) -> Fact:
-        elapsed, business = (self.document[f"{name}{unit}"] for unit in ("_seconds", "_business_seconds"))
-        return Fact(name, _duration(elapsed), _duration(business), why)
+        elapsed, opened = (self.document[f"{name}{unit}"] for unit in ("_seconds", "_business_seconds"))
+        return Fact(name, _duration(elapsed), _business(opened), why)
 
     def message(self, moment: Moment) -> str:
         """Who wrote the message of a moment, and when."""
@@ -80,12 +80,12 @@ class _Reader:
         for number, wait in enumerate(self.document["next_replies"], start=1):
             ended = f"ended by the {wait['ended_by']}" if wait["ended_by"] else "runs"
             begun = at(facts.next_replies[number - 1].started_at)
-            values = _duration(wait["seconds"]), _duration(wait["business_seconds"])
+            values = _duration(wait["seconds"]), _business(wait["business_seconds"])
             yield Fact(f"next_replies {number}", *values, f"from {begun}, {ended}")
-        business = self.document["status_business_seconds"]
+        opened = self.document["status_business_seconds"]
         for status, spent in self.document["status_seconds"].items():
             why = "from the creation on" if facts.merged_into is None else "from the creation to the merge"
-            yield Fact(f"status {status}", _duration(spent), _duration(business.get(status, 0)), why)
+            yield Fact(f"status {status}", _duration(spent), _business(opened.get(status, 0)), why)
         yield self.duration("requester_wait", "new, open and on_hold")
         yield self.duration("agent_work", "new and open")
         for name, solve in (("first_resolution", facts.first_solve), ("full_resolution", facts.last_solve)):
@@ -149,9 +149,14 @@ class _Reader:
             yield Fact(name, survey["category"], "", f"{survey['kind']}: the last answer is {scale}")
         yield self.fact("handled_by", "who wrote public messages to the customer")
         solved = facts.first_solve is not None
-        why = "a bot wrote before the first solve, and no agent did" if facts.bot_resolved else "an agent, or no bot, wrote"
-        yield self.fact("bot_resolved", f"{why} before the first solve" if solved and not facts.bot_resolved else
-                        why if solved else "never solved")  # fmt: skip
+        if not solved:
+            why = "never solved"
+        elif facts.bot_resolved:
+            why = "a bot wrote before the first solve, and no agent did"
+        else:
+            writer = "an agent" if facts.bot_before_solve else "no bot"
+            why = f"{writer} wrote before the first solve"
+        yield self.fact("bot_resolved", why)
         days = self.config.fcr_days
         yield self.fact("bot_resolved_durably", f"and no_repeat within {days} days" if solved else "never solved")
         yield self.fact("service_recovery", self._recovery())
@@ -162,8 +167,8 @@ class _Reader:
         if not self.facts.failures:
             return "no failure: neither a bad answer nor a breach"
         failed = self.at(self.facts.failures[0][0])
-        answered = "followed by a good answer" if self.facts.service_recovery else "no good answer has followed"
-        return f"first failure {failed}; {answered} of the customer within 30 days"
+        answered = "a" if self.facts.service_recovery else "no"
+        return f"first failure {failed}; {answered} good answer of the customer within 30 days of a failure"
 
 
 def _shown(value: Any) -> str:
@@ -174,3 +179,7 @@ def _shown(value: Any) -> str:
 
 def _duration(seconds: float | None) -> str:
     return UNKNOWN if seconds is None else duration(round(seconds * 1000))
+
+
+def _business(seconds: float | None) -> str:
+    return UNKNOWN if seconds is None else business(round(seconds * 1000))

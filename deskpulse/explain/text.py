@@ -19,11 +19,15 @@ STYLES: Final = {
     "started": "cyan",
     "resumed": "cyan",
 }
+_NO_WIDTH: Final = 10_000
 _OUTCOMES: Final = {"met": "green", "breached": "red", "active": "cyan"}
 
 
 def show(console: Console, ticket: Explanation) -> None:
     """Print the timeline, the service-level targets and the facts of one ticket."""
+    # What is not a terminal has no width, and is searched by lines.
+    if not console.is_terminal:
+        console.width = _NO_WIDTH
     console.print(Text(f"{ticket.ticket_id} as of {ticket.as_of} ({ticket.zone})", style="bold underline"))
     console.print(_timeline(ticket))
     if ticket.promises:
@@ -34,7 +38,7 @@ def show(console: Console, ticket: Explanation) -> None:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", show_header=any(columns))
     for name in columns:
-        table.add_column(name, overflow="fold", no_wrap=name in ("started", "due", "ended"))
+        table.add_column(name, overflow="fold")
     return table
 
 
@@ -53,12 +57,10 @@ def _style(kind: str) -> str:
 
 
 def _promises(promises: list[Promise]) -> Table:
-    table = _table("\ntarget", "\noutcome", "\npolicy", "\nstarted", "\ndue", "\nended", "\nlate", "\nwhy")
+    table = _table("\ntarget", "\ntimes", "\nwhy")
     for one in promises:
-        outcome = Text(one.outcome, _OUTCOMES.get(one.outcome, ""))
-        table.add_row(
-            Text(one.target), outcome, Text(one.policy), one.started, one.due, one.ended, one.late, Text(one.why)
-        )
+        told = Text.assemble(one.target, "\n", (one.outcome, _OUTCOMES.get(one.outcome, "")), f"\npolicy {one.policy}")
+        table.add_row(told, f"started {one.started}\n    due {one.due}\n  ended {one.ended}", Text(one.why))
     return table
 
 

@@ -57,7 +57,7 @@ def lines(told: Told, config: DomainConfig, at: LocalTime) -> list[Line]:
         found += [Line(*line) for line in _of_policies(story)]
         found += [Line(*line) for line in _of_waits(story)]
         found += [Line(*line) for line in _of_facts(told, story, config)]
-        found += [Line(*line) for line in clocks.told_clocks(facts, story, at)]
+        found += [Line(*line) for line in clocks.told_clocks(facts, story)]
         found.append(Line(facts.as_of, "now", _now(told, at)))
     # Sorting is stable: events stay in history order.
     return sorted(found, key=lambda line: (line.at_ms, KINDS.index(line.kind)))
@@ -81,7 +81,11 @@ _ENDS: Final = {"reply": "the public message of an agent", "solve": "the solve",
 def _of_waits(story: Story) -> Iterator[tuple[int, str, str]]:
     for name, waits in (("first", story.first_waits), ("next", story.next_waits)):
         for wait in waits:
-            yield wait.start.at, "wait", f"the customer waits for a {name} reply, from {clocks.why_started(story, wait.start)}"
+            yield (
+                wait.start.at,
+                "wait",
+                f"the customer waits for a {name} reply, from {clocks.why_started(story, wait.start)}",
+            )
             if wait.end is not None:
                 took = duration(wait.end.at - wait.start.at)
                 yield wait.end.at, "wait", f"the wait for a {name} reply ends after {took}: {_ENDS[wait.ended_by]}"
@@ -91,7 +95,8 @@ def _of_facts(told: Told, story: Story, config: DomainConfig) -> Iterator[tuple[
     facts = told.facts
     if facts.first_touch is not None and facts.first_touch_ms is not None:
         yield facts.first_touch.at, "fact", f"first touch, after {duration(facts.first_touch_ms)}"
-    if facts.first_reply is not None and facts.first_reply_ms is not None:
+    answered = [wait.end for wait in story.first_waits]
+    if facts.first_reply is not None and facts.first_reply_ms is not None and facts.first_reply not in answered:
         yield facts.first_reply.at, "fact", f"first reply, after {duration(facts.first_reply_ms)}"
     if facts.handoff_reply is not None and facts.handoff_reply_ms is not None:
         yield facts.handoff_reply.at, "fact", f"reply {duration(facts.handoff_reply_ms)} after the handover by the bot"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 from streams.calendars import zone_of
 
-_SHOWN_CHARACTERS = 120
-_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
+_SHOWN_CHARACTERS: Final = 120
+_UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
 
 
 def instant(ms: int | None) -> str | None:
@@ -30,9 +31,18 @@ def seconds_of(ms: int | None) -> float | None:
 
 def duration(ms: int) -> str:
     """A duration as people read it: ``0s``, ``12m 30s``, ``2d 16h 50m``."""
+    return _in_units(ms, _UNITS)
+
+
+def business(ms: int) -> str:
+    """The same of time within opening hours, where a day is no unit: ``0s``, ``12m 30s``, ``64h 50m``."""
+    return _in_units(ms, _UNITS[1:])
+
+
+def _in_units(ms: int, units: tuple[tuple[str, int], ...]) -> str:
     parts = []
     left = abs(ms)
-    for unit, size in _UNITS:
+    for unit, size in units:
         number, left = divmod(left, size)
         if number:
             parts.append(f"{number}{unit}")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from clickhouse_connect.driver.client import Client
+from msgspec import UNSET
 
 from schemas.bad_records import BadRecordError, UnknownTypeError
 from schemas.events import AnyEvent, TicketCreated, TicketUpdated, decode
-from sources.event_files import BadLine
 from sources.files import read_batches
 
-MOST_EVENTS: Final = 100_000
-"""No more events of one customer are looked at by a worker that has other things to do."""
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
 
 _OF_TICKET: Final = "SELECT DISTINCT value FROM events WHERE ticket_id = {ticket_id:String}"
 _OF_CUSTOMERS: Final = """\
@@ -30,10 +29,11 @@ class TooManyEventsError(Exception):
     """The customer of a ticket has more events than may be looked at; says what to do instead."""
 
 
-def read_file(name: str, on_bad: Callable[[BadLine], None]) -> list[AnyEvent]:
+def read_file(name: str, on_bad: Callable[[int, bytes, str], None]) -> list[AnyEvent]:
     """The events of a file (``-`` is standard input); blank lines and events of unknown types are nothing.
 
-    Bad lines are given to ``on_bad``. Raises ``sources.files.InputError``.
+    Of a bad line ``on_bad`` is told its number, from 1, the line and what is wrong with it. Raises
+    ``sources.files.InputError``.
     """
     events: list[AnyEvent] = []
     for batch in read_batches(name):
@@ -42,7 +42,7 @@ def read_file(name: str, on_bad: Callable[[BadLine], None]) -> list[AnyEvent]:
                 events.append(decode(line))
             except BadRecordError as error:
                 if line.strip():
-                    on_bad(BadLine(name, number, line, str(error)))
+                    on_bad(number, line, str(error))
             except UnknownTypeError:
                 pass
     return events
@@ -55,8 +55,8 @@ def read_archive(client: Client, ticket_id: str, most_events: int = 0) -> list[A
     than ``most_events`` (0: as many as there are).
     """
     own = _events(client.query(_OF_TICKET, parameters={"ticket_id": ticket_id}).result_rows)
-    customers = sorted({str(event.customer_id) for event in own if isinstance(event, TicketCreated | TicketUpdated)
-                        and isinstance(event.customer_id, str)})  # fmt: skip
+    told = [event.customer_id for event in own if isinstance(event, TicketCreated | TicketUpdated)]
+    customers = sorted({customer for customer in told if customer is not UNSET})
     if not customers:
         return own
     parameters = {"ticket_id": ticket_id, "customers": customers, "most": most_events + 1 if most_events else 2**63}
