@@ -17,10 +17,11 @@ _BAR_EVERY_SECONDS: Final = 0.1
 
 
 class Meter:
-    """Shows a count of events, its rate, and how much of ``total`` is done where that is known."""
+    """Shows a count of events (or what ``unit`` says), its rate, and how much of ``total`` is done where known."""
 
-    def __init__(self, doing: str, total: int | None = None) -> None:
+    def __init__(self, doing: str, total: int | None = None, unit: str = "events") -> None:
         self._doing = doing
+        self._unit = unit
         self._total = total
         self._began = self._shown = monotonic()
         self._before = 0
@@ -53,7 +54,7 @@ class Meter:
         if now - self._shown < (_BAR_EVERY_SECONDS if self._bar else _LINE_EVERY_SECONDS):
             return
         rate = (events - self._before) / (now - self._shown)
-        told = f"{events:,} events, {rate:,.0f}/s"
+        told = f"{events:,} {self._unit}, {rate:,.0f}/s"
         self._shown, self._before = now, events
         if self._bar:
             self._bar.update(self._task, completed=done, told=told)

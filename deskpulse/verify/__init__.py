@@ -1,0 +1,1 @@
+"""``deskpulse verify``: what a running system holds, compared with what its raw archive says."""

@@ -1,0 +1,287 @@
+"""A look at the running system: what its workers say of themselves, and how far its topics go, at one moment.
+
+What came later is told apart by its offset, so what is read afterwards in ClickHouse can be compared as of the look. A
+look can be saved: ClickHouse in a folder is open to one process at a time, so there the worker is looked at first, then
+stopped, and the folder is compared with the saved look.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from msgspec import Struct
+
+from schemas.events import INPUT_TOPICS
+from schemas.outputs import CELLS, DEAD_LETTERS, FACTS, LATE, SLA_EVENTS
+from streams.clients import ClientSettings, client_config
+
+COMPARED_TOPICS: Final = (*INPUT_TOPICS, FACTS, CELLS, SLA_EVENTS)
+REFUSED_TOPICS: Final = (LATE, DEAD_LETTERS)
+MINUTE_MS: Final = 60_000
+_ANSWER_SECONDS: Final = 30.0
+_KAFKA_SECONDS: Final = 10.0
+_PAUSE_SECONDS: Final = 0.2
+_PICTURE_REUSED_MS: Final = 1_000
+"""A worker gives one picture to all who ask within half a second: its time can be so old."""
+_WATERMARK_AT_MOST_SECONDS: Final = 5.0
+"""How far behind the wall clock the time of a partition may be that has nothing to do."""
+_SINK_HEARS_SECONDS: Final = 1.5
+"""Within this a sink hears of what was committed; sooner, that nothing is left to it says nothing."""
+_RECORDS_AT_ONCE: Final = 10_000
+
+
+class LookError(Exception):
+    """A saved look can't be read; says which file and why."""
+
+
+class WorkerLook(Struct, frozen=True):
+    """What one worker said. Times are milliseconds since 1970."""
+
+    url: str
+    now_ms: int
+    """Its clock."""
+    watermarks: dict[int, int]
+    """How far the time of its partitions had come, at least."""
+    metrics: str
+    """Its ``/metrics``; empty where that is not of the moment of the look."""
+
+
+class Look(Struct, frozen=True):
+    """The system at one moment."""
+
+    idle: bool
+    """Nothing was left to do: all that was published was applied, committed and on its way to ClickHouse."""
+    workers: list[WorkerLook] = []
+    ends: dict[str, dict[int, int]] = {}
+    """Topic and partition to the first offset that is later than the look; empty where Kafka did not answer."""
+    refused: list[tuple[str, int, int]] = []
+    """Topic, partition and offset of the input records that the workers refused, which count nowhere."""
+    told: list[str] = []
+    """What could not be looked at, in words."""
+
+    def save(self, path: Path) -> None:
+        """Write it into a file."""
+        path.write_bytes(msgspec.json.encode(self))
+
+    def end_of(self, topic: str, partition: int) -> int | None:
+        """The first offset that is later than the look, None where that is not known."""
+        return self.ends.get(topic, {}).get(partition)
+
+
+def load(path: Path) -> Look:
+    """The inverse of :meth:`Look.save`. Raises :class:`LookError`."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Look)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise LookError(f"{path}: {error}; expected a file that `deskpulse verify --save FILE` wrote") from None
+
+
+def look(
+    client: ClientSettings,
+    urls: Sequence[str],
+    deadline_seconds: float,
+    tell: Callable[[str], None],
+    *,
+    event_clock: bool,
+) -> Look:
+    """Look at the workers at ``urls`` and at Kafka, once the workers are idle or when the deadline is over.
+
+    ``client`` are the settings of Kafka's clients. ``tell`` hears what is waited for.
+    """
+    told: list[str] = []
+    kafka = _Kafka(client)
+    try:
+        if problem := kafka.problem():
+            told.append(f"Kafka does not answer ({problem}): what was refused or comes meanwhile is not known")
+        there = [url for url in urls if _ask(url, "/api/status") is not None]
+        told += [f"no worker answers at {url}: its gauges are not compared" for url in urls if url not in there]
+        found = _when_idle(kafka, there, deadline_seconds, tell, event_clock) if there else None
+        if there and found is None:
+            told.append("the workers were never idle: differences can be of records on their way, gauges are left out")
+        workers, ends = found or ([_at_work(url) for url in there], kafka.ends())
+        return Look(found is not None, workers, ends, kafka.refused(), told)
+    finally:
+        kafka.close()
+
+
+def await_sinks(urls: Sequence[str], deadline_seconds: float) -> bool:
+    """Wait until the sinks of the workers have put what is committed into ClickHouse; whether they did."""
+    began = time.monotonic()
+    while True:
+        time.sleep(_PAUSE_SECONDS)
+        statuses = [_ask(url, "/api/status") for url in urls]
+        waited = time.monotonic() - began
+        if waited > _SINK_HEARS_SECONDS and not any(status and status["health"]["sink_lag"] for status in statuses):
+            return True
+        if waited > max(deadline_seconds, 2 * _SINK_HEARS_SECONDS):
+            return False
+
+
+def _when_idle(
+    kafka: _Kafka, urls: Sequence[str], deadline_seconds: float, tell: Callable[[str], None], event_clock: bool
+) -> tuple[list[WorkerLook], dict[str, dict[int, int]]] | None:
+    """Workers and ends of a moment at which nothing was under way, None when there was none before the deadline."""
+    until = time.monotonic() + deadline_seconds
+    said = ""
+    while True:
+        before = [_ask(url, "/api/status") for url in urls]
+        busy = [reason for url, status in zip(urls, before, strict=True) for reason in _busy(url, status, event_clock)]
+        if not busy:
+            workers = [_look_at(url, status) for url, status in zip(urls, before, strict=True)]
+            ends = kafka.ends()
+            after = [_ask(url, "/api/status") for url in urls]
+            if _done(before) == _done(after) and not any(_busy("", one, event_clock) for one in after):
+                complete = [worker for worker in workers if worker is not None]
+                if len(complete) == len(workers):
+                    return complete, ends
+            busy = ["events come in"]
+        if time.monotonic() > until:
+            return None
+        if busy[0] != said:
+            said = busy[0]
+            tell(f"waiting until the system is idle: {said}")
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _busy(url: str, status: Mapping[str, Any] | None, event_clock: bool) -> list[str]:
+    """What a worker still has to do, in words."""
+    if status is None:
+        return [f"{url} does not answer"]
+    health = status["health"]
+    lags = health["watermark_lag_seconds"].values()
+    behind = max(lags, default=0.0) > (0 if event_clock else _WATERMARK_AT_MOST_SECONDS)
+    reasons = {
+        "it is not ready": not status["ready"],
+        f"{health['input_lag']:,} records are to be read": health["input_lag"],
+        "the customer step is under way": health["inner_lag"],
+        "a commit is under way": health["commit_age_seconds"],
+        "its time is behind": behind,
+        f"{health['sink_lag']:,} records are not in ClickHouse": health["sink_lag"],
+    }
+    return [f"{url}: {reason}" for reason, holds in reasons.items() if holds]
+
+
+def _done(statuses: Sequence[Mapping[str, Any] | None]) -> list[Any]:
+    """What changes when a worker does anything."""
+    healths = [status["health"] if status else {} for status in statuses]
+    return [[health.get(name) for name in ("events", "commits", "published", "sink_records")] for health in healths]
+
+
+def _look_at(url: str, status: Mapping[str, Any] | None) -> WorkerLook | None:
+    """One worker, None where a minute ended meanwhile, with which its windows begin anew."""
+    if status is None:
+        return None
+    first, metrics, second = _ask(url, "/api/live?window=5m"), _get(url, "/metrics"), _ask(url, "/api/live?window=24h")
+    if first is None or metrics is None or second is None:
+        return None
+    now, later = first["now_ms"], second["now_ms"]
+    if now != later and now // MINUTE_MS != (later + _PICTURE_REUSED_MS) // MINUTE_MS:
+        return None
+    return WorkerLook(url, now, _watermarks(now, status), metrics.decode())
+
+
+def _at_work(url: str) -> WorkerLook:
+    """What can be said of a worker that is never idle."""
+    live, status = _ask(url, "/api/live?window=5m"), _ask(url, "/api/status")
+    now = 0 if live is None else live["now_ms"]
+    return WorkerLook(url, now, _watermarks(now, status) if status and now else {}, "")
+
+
+def _watermarks(now: int, status: Mapping[str, Any]) -> dict[int, int]:
+    lags = status["health"]["watermark_lag_seconds"]
+    return {int(partition): now - round(lag * 1000) for partition, lag in lags.items()}
+
+
+def _ask(url: str, path: str) -> Any:
+    """A JSON document of a worker, None where there is no answer."""
+    body = _get(url, path)
+    try:
+        return None if body is None else msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return None
+
+
+def _get(url: str, path: str) -> bytes | None:
+    try:
+        with urlopen(f"{url}{path}", timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - `http` is checked by the command
+            body: bytes = answer.read()
+            return body
+    except (URLError, OSError):
+        return None
+
+
+class _Kafka:
+    """What is asked of the brokers."""
+
+    def __init__(self, client: ClientSettings) -> None:
+        fixed = {
+            "group.id": "deskpulse-verify",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "allow.auto.create.topics": False,
+        }
+        self._consumer = Consumer(client_config(client, fixed=fixed))
+        self._partitions: dict[str, list[int]] = {}
+
+    def problem(self) -> str:
+        """Why there is no answer, '' where there is one."""
+        try:
+            topics = self._consumer.list_topics(timeout=_KAFKA_SECONDS).topics
+        except KafkaException as error:
+            return str(error.args[0].str())
+        self._partitions = {name: sorted(topic.partitions) for name, topic in topics.items()}
+        return ""
+
+    def _of(self, topics: Iterable[str]) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for topic in topics for number in self._partitions.get(topic, ())]
+
+    def ends(self) -> dict[str, dict[int, int]]:
+        """The end of every partition of what is compared. Raises ``KafkaException``."""
+        found: dict[str, dict[int, int]] = {}
+        for at in self._of(COMPARED_TOPICS):
+            _, end = self._consumer.get_watermark_offsets(at, _KAFKA_SECONDS)
+            found.setdefault(at.topic, {})[at.partition] = end
+        return found
+
+    def refused(self) -> list[tuple[str, int, int]]:
+        """The origins of all late records and dead letters. Raises ``KafkaException``."""
+        asked = self._of(REFUSED_TOPICS)
+        for at in asked:
+            at.offset = 0
+        self._consumer.assign(asked)
+        found: list[tuple[str, int, int]] = []
+        left = len(asked)
+        while left:
+            for message in self._consumer.consume(_RECORDS_AT_ONCE, 1.0):
+                error = message.error()
+                if error is None:
+                    found += _origin(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left -= 1
+                else:
+                    raise KafkaException(error)
+        self._consumer.unassign()
+        return found
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def _origin(message: Message) -> list[tuple[str, int, int]]:
+    """Where a refused record was read; nothing of a bad line of a file, which never was in an input."""
+    pairs: Any = message.headers() or []
+    headers = {name: value.decode() for name, value in pairs if value is not None}
+    try:
+        topic = headers["origin_topic"]
+        place = int(headers["origin_partition"]), int(headers["origin_offset"])
+    except (KeyError, ValueError):
+        return []
+    return [(topic, *place)] if topic in INPUT_TOPICS else []
