@@ -38,7 +38,8 @@ class Instance:
     ended_at_ms: int | None = None
     outcome: str = "active"
     breached_at_ms: int | None = None
-    overrun_ms: int = 0
+    overrun_ms: int | None = None
+    """None without a breach."""
     remaining_ms: int = 0
     end: Step | None = field(default=None, repr=False)
     """The event that met it."""
@@ -189,6 +190,7 @@ class Judge:
     def _overrun(self, instance: Instance) -> None:
         assert instance.breached_at_ms is not None
         instance.ended_at_ms = None if self.end is None else self.end.at_ms
+        instance.overrun_ms = 0
         for n in range(self.wait.start, self.last):
             end_ms = self.steps[n + 1].at_ms if n + 1 < self.last else self.until_ms
             start_ms = max(self.steps[n].at_ms, instance.breached_at_ms)

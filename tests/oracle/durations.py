@@ -44,14 +44,13 @@ def status_ms(story: Story, until_ms: int, *, business: bool = False) -> dict[st
 
     Within the opening hours of the calendar that holds after its last event, or after its merge.
     """
-    policy = story.config.policies.match(story.attributes[-1 if story.merge is None else story.merge])
     spent: dict[str, int] = {}
     for n, step in enumerate(story.steps):
         left_at_ms = story.steps[n + 1].at_ms if n + 1 < len(story.steps) else story.now_ms
         end_ms = min(left_at_ms, until_ms)
         if step.is_open and step.at_ms < end_ms:
             ms = end_ms - step.at_ms
-            if business and policy is not None:
-                ms = policy.calendar.elapsed_ms(step.at_ms, end_ms)
+            if business and story.policy is not None:
+                ms = story.policy.calendar.elapsed_ms(step.at_ms, end_ms)
             spent[step.status] = spent.get(step.status, 0) + ms
     return {status: ms for status, ms in spent.items() if ms}

@@ -177,6 +177,11 @@ class Story:
         return self.steps[-1].is_open
 
     @property
+    def policy(self) -> Policy | None:
+        """The one in force after the last event, or after the merge."""
+        return self.config.policies.match(self.attributes[-1 if self.merge is None else self.merge])
+
+    @property
     def is_outbound(self) -> bool:
         return self.steps[0].attributes["origin"] in ("agent", "proactive")
 

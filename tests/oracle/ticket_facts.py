@@ -62,8 +62,7 @@ def facts_of(story: Story, desk: Desk) -> dict[str, Any]:
     facts |= {"merged_into": merged_into, "created_at_ms": story.created_at_ms} | story.attributes[-1]
     if not story.began:
         return facts
-    policy = story.config.policies.match(story.attributes[-1])
-    facts["policy"] = "" if policy is None else policy.name
+    facts["policy"] = "" if story.policy is None else story.policy.name
     facts["status"] = story.status
     facts["status_since_ms"] = [step.at_ms for step in story.steps if step.status != step.status_before][-1]
     facts["solves"] = len(story.solves)
@@ -116,19 +115,18 @@ def _next_reply(story: Story, wait: Wait) -> dict[str, Any]:
 
 def _of_messages(story: Story) -> dict[str, Any]:
     customers, agents, bots = (story.public_by(author) for author in ("customer", "agent", "bot"))
-    creation_is_contact = story.steps[0].attributes["origin"] == "customer"
-    contacts = [step.event.get("channel", step.attributes["channel"]) for step in customers]
-    if creation_is_contact:
-        later = [step for step in customers if step.at_ms > story.created_at_ms]
-        contacts = [story.steps[0].attributes["channel"]]
-        contacts += [step.event.get("channel", step.attributes["channel"]) for step in later]
+    channels = [step.event.get("channel", step.attributes["channel"]) for step in customers]
+    contacts = len(customers)
+    if story.steps[0].attributes["origin"] == "customer":
+        channels = [story.steps[0].attributes["channel"], *channels]
+        contacts = 1 + len([step for step in customers if step.at_ms > story.created_at_ms])
     facts: dict[str, Any] = {
         "agent_replies": len(agents),
-        "customer_messages": len(contacts),
+        "customer_messages": contacts,
         "agents": len(
             {step.event["author_id"] for step in story.steps if step.is_message and step.event["author"] == "agent"}
         ),
-        "channel_switches": sum(1 for one, other in pairwise(contacts) if one != other),
+        "channel_switches": sum(1 for one, other in pairwise(channels) if one != other),
         "unanswered": is_unanswered(story),
     }
     if agents or bots:
