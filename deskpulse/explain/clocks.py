@@ -109,7 +109,7 @@ def _of_instance(facts: Facts, story: Story, label: str, instance: Instance, beg
         return
     ended = why_ended(story, instance)
     if instance.outcome == MET:
-        yield instance.ended_at, "stopped", f"{label} is met: ended by {ended}, {business(instance.remaining_ms)} left"
+        yield instance.ended_at, "met", f"{label} is met: ended by {ended}, {business(instance.remaining_ms)} left"
     elif instance.outcome == BREACHED:
         yield instance.ended_at, "stopped", f"{label} ends {business(instance.overrun_ms or 0)} late: {ended}"
     else:

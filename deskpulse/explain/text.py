@@ -15,7 +15,8 @@ STYLES: Final = {
     "event": "bold",
     "at_risk": "yellow",
     "breached": "red",
-    "stopped": "green",
+    "met": "green",
+    "stopped": "red",
     "started": "cyan",
     "resumed": "cyan",
 }

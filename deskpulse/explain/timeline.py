@@ -21,6 +21,7 @@ KINDS: Final = (
     "policy",
     "changed",
     "paused",
+    "met",
     "stopped",
     "cancelled",
     "at_risk",

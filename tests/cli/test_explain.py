@@ -278,7 +278,7 @@ def test_whatever_happened_is_told_once_and_in_order(data: st.DataObject) -> Non
                 one.breached_at is not None
             )
             assert [row.at_ms for row in of_it if row.kind == "at_risk"] == [one.at_risk_at] * one.at_risk_raised
-            ends = [row.at_ms for row in of_it if row.kind in ("stopped", "cancelled")]
+            ends = [row.at_ms for row in of_it if row.kind in ("met", "stopped", "cancelled")]
             assert ends == [one.ended_at] * (one.ended_at is not None), (label, rows)
 
 
