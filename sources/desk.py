@@ -83,7 +83,11 @@ INCIDENT_CATEGORIES: Final = ("outage", "outage", "login", "delivery", "billing"
 ABANDONED: Final = 0.025
 """Share of tickets that nobody solves."""
 REOPENED: Final = 0.06
+REOPENED_AGAIN: Final = 0.15
+"""Share of the reopened tickets that are solved once more and reopened once more."""
 MERGED: Final = 0.006
+MERGED_LATE: Final = 0.003
+"""Share of tickets that turn out to be about the same as another when somebody has answered already."""
 DELETED: Final = 0.005
 CLOSED: Final = 0.25
 """Share of solved tickets that are closed formally, days later."""
@@ -92,3 +96,15 @@ SURVEY_KINDS: Final = ("csat", "nps", "ces")
 SURVEY_KIND_WEIGHTS: Final = tuple(accumulate((0.78, 0.13, 0.09)))
 SURVEY_ANSWERED: Final = 0.36
 ANSWER_CORRECTED: Final = 0.02
+TEN_POINT_TIERS: Final = ("enterprise",)
+"""Their customers are asked for satisfaction on a scale from 1 to 10."""
+SWITCHED_CHANNEL: Final = 0.05
+"""Share of customers' answers that come on another channel."""
+WROTE_TWICE: Final = 0.08
+"""Share of customers' answers with a second message before anybody reacts."""
+THANKED: Final = 0.04
+"""Share of tickets whose customer says thanks when all is done: half of them before the solve, half after it."""
+HANDED_OVER: Final = 0.06
+"""Share of replies that another agent of the team gives, who takes the ticket over."""
+MISATTRIBUTED: Final = 0.004
+"""Share of tickets that were booked to another customer at first."""

@@ -37,6 +37,7 @@ class Storyteller:
         self._days: dict[int, str] = {}
         self._told: list[Told] = []
         self._ticket = ""
+        self._ten_points = False
         self._events = 0
         self._surveys = 0
 
@@ -53,7 +54,13 @@ class Storyteller:
         team = desk.TEAM_OF_CATEGORY[category]
         bot = rng.random() < channel.bot
         at = arrival.at_ms
-        self._created(at, channel.name, priority, customer, category, team, bot)
+        self._ten_points = desk.TIERS[customer % len(desk.TIERS)] in desk.TEN_POINT_TIERS
+        booked_to = customer
+        if earlier and rng.random() < desk.MISATTRIBUTED:
+            booked_to = rng.choice(self._recent)[0]
+        self._created(at, channel.name, priority, booked_to, category, team, bot)
+        if booked_to != customer:
+            self._event(TICKETS, at + self._about(200), "ticket.updated", f',"customer_id":"c{customer:06d}"')
         fate = rng.random()
         if fate < desk.DELETED:
             self._event(TICKETS, at + self._about(400), "ticket.deleted")
@@ -61,7 +68,8 @@ class Storyteller:
             self._event(TICKETS, at + self._about(900), "ticket.merged", f',"into":"{earlier}"')
         else:
             pace = desk.PRIORITY_PACE[priority] * (1.8 if arrival.incident else 1.0)
-            self._worked(at, channel, team, pace, bot)
+            merged_into = earlier if rng.random() < desk.MERGED_LATE else ""
+            self._worked(at, channel, team, pace, bot, merged_into)
         return self._ticket.encode(), self._told
 
     def _created(
@@ -85,8 +93,8 @@ class Storyteller:
         if (bot or origin >= 0.07) and channel != "phone":
             self._message(at, "customer", "c")
 
-    def _worked(self, at: int, channel: desk.Channel, team: str, pace: float, bot: bool) -> None:
-        """From the first answer to the last survey."""
+    def _worked(self, at: int, channel: desk.Channel, team: str, pace: float, bot: bool, merged_into: str) -> None:
+        """From the first answer to the last survey, or to the merge."""
         rng = self._rng
         started = at
         agent = f"{team}-{rng.randrange(desk.AGENTS_PER_TEAM):02d}"
@@ -98,12 +106,20 @@ class Storyteller:
             at = self._handled(at, channel, agent, team, pace)
             if at - started > 4000 * channel.reply_median_seconds + 4 * HOUR_MS:
                 happy -= 0.12
+            if merged_into:
+                self._event(TICKETS, at + self._about(300), "ticket.merged", f',"into":"{merged_into}"')
+                return
             if rng.random() < desk.ABANDONED:
                 return
-            at = self._open_from(at + self._about(channel.solve_median_seconds, 0.9), channel)
+            thanked = rng.random()
+            said = at + self._about(120)
+            at = self._open_from(max(at, said) + self._about(channel.solve_median_seconds, 0.9), channel)
+            if thanked < desk.THANKED:
+                self._message(said if thanked < desk.THANKED / 2 else at + self._about(600), "customer", "c")
             self._status(at, "solved", agent)
         self._survey(at, channel.survey, happy - 0.1 * solved_by_bot)
-        if rng.random() < (0.14 if solved_by_bot else desk.REOPENED):
+        again = 0.14 if solved_by_bot else desk.REOPENED
+        while rng.random() < again:
             at += self._about(14_000, 1.2)
             self._message(at, "customer", "c")
             self._status(at + 1 + rng.randrange(900), "open", "automation")
@@ -111,6 +127,7 @@ class Storyteller:
             at += self._about(channel.solve_median_seconds)
             self._status(at, "solved", agent)
             self._survey(at, 0.25, 0.6)
+            again = desk.REOPENED_AGAIN
         if rng.random() < desk.CLOSED:
             self._status(at + 3 * DAY_MS + rng.randrange(HOUR_MS), "closed", "automation")
 
@@ -142,7 +159,10 @@ class Storyteller:
             other = desk.TEAMS[(desk.TEAMS.index(team) + 1) % len(desk.TEAMS)]
             self._event(TICKETS, assigned + 1 + (answered - assigned) // 2, "ticket.updated", f',"team":"{other}"')
         elif turn < 0.09:
-            self._event(TICKETS, assigned + 1 + (answered - assigned) // 2, "ticket.updated", ',"priority":"high"')
+            priority = "high" if turn < 0.07 else "urgent" if turn < 0.08 else "low"
+            self._event(
+                TICKETS, assigned + 1 + (answered - assigned) // 2, "ticket.updated", f',"priority":"{priority}"'
+            )
         elif turn < 0.21:
             self._message(assigned + 1 + (answered - assigned) // 2, "agent", agent, "internal")
         at = answered + 2
@@ -154,9 +174,15 @@ class Storyteller:
             elif waits < 0.45:
                 self._status(at + 1 + rng.randrange(500), "on_hold", agent)
             at += 1000 + self._about(channel.customer_median_seconds, 1.0)
-            self._message(at, "customer", "c")
+            elsewhere = rng.random() < desk.SWITCHED_CHANNEL
+            self._message(at, "customer", "c", channel=rng.choice(desk.CHANNELS).name if elsewhere else "")
             if waits < 0.45:
                 self._status(at + 1, "open", "automation")
+            if rng.random() < desk.WROTE_TWICE:
+                self._message(at + self._about(20), "customer", "c")
+            if rng.random() < desk.HANDED_OVER:
+                agent = f"{team}-{rng.randrange(desk.AGENTS_PER_TEAM):02d}"
+                self._event(TICKETS, at + 2, "ticket.updated", f',"agent_id":"{agent}","actor":"{agent}"')
             at = self._reply(at + 1, channel, agent, pace)
         return at
 
@@ -177,11 +203,16 @@ class Storyteller:
         if rng.random() >= desk.SURVEY_ANSWERED:
             return
         at += self._about(5400, 1.3)
-        score = rng.choice(_SCORES[kind][rng.random() >= happy])
-        self._event(SURVEYS, at, "survey.answered", f'{about},"score":{score}')
+        self._answer(at, about, kind, rng.random() < happy)
         if rng.random() < desk.ANSWER_CORRECTED:
-            score = rng.choice(_SCORES[kind][0])
-            self._event(SURVEYS, at + self._about(120), "survey.answered", f'{about},"score":{score}')
+            self._answer(at + self._about(120), about, kind, True)
+
+    def _answer(self, at: int, about: str, kind: str, happy: bool) -> None:
+        score = self._rng.choice(_SCORES[kind][not happy])
+        told = f',"score":{score}'
+        if kind == "csat" and self._ten_points:
+            told = f',"score":{2 * score},"scale_min":1,"scale_max":10'
+        self._event(SURVEYS, at, "survey.answered", about + told)
 
     def _customer_and_category(self, arrival: Arrival) -> tuple[int, str, str]:
         """Who it is, what it is about, and the earlier ticket of the one who comes back."""
@@ -207,10 +238,11 @@ class Storyteller:
     def _status(self, at: int, status: str, actor: str) -> None:
         self._event(TICKETS, at, "ticket.updated", f',"status":"{status}","actor":"{actor}"')
 
-    def _message(self, at: int, author: str, author_id: str, visibility: str = "public") -> None:
-        self._event(
-            MESSAGES, at, "message.sent", f',"author":"{author}","author_id":"{author_id}","visibility":"{visibility}"'
-        )
+    def _message(self, at: int, author: str, author_id: str, visibility: str = "public", channel: str = "") -> None:
+        told = f',"author":"{author}","author_id":"{author_id}","visibility":"{visibility}"'
+        if channel:
+            told += f',"channel":"{channel}"'
+        self._event(MESSAGES, at, "message.sent", told)
 
     def _event(self, topic: str, at: int, kind: str, fields: str = "") -> None:
         self._events += 1

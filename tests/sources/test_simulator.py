@@ -88,12 +88,45 @@ def test_the_figures_are_those_of_a_desk(events: list[AnyEvent]) -> None:
     assert 0.93 < len(solved) / TICKETS < 0.99
     assert 0.03 < (statuses["solved"] - len(solved)) / len(solved) < 0.12
     sent = Counter(event.kind for event in events if type(event) is SurveySent)
-    scores = [event.score for event in events if type(event) is SurveyAnswered and event.kind == "csat"]
+    scores = [
+        (event.score - event.scale[0]) / (event.scale[1] - event.scale[0])
+        for event in events
+        if type(event) is SurveyAnswered and event.kind == "csat"
+    ]
     assert sent["csat"] > sent["nps"] > sent["ces"] > 0
     assert 0.25 < len(scores) / sent["csat"] < 0.5
-    assert 0.72 < mean(score >= 4 for score in scores) < 0.92
+    assert 0.72 < mean(score >= 0.75 for score in scores) < 0.92
     customers = Counter(event.customer_id for event in events if type(event) is TicketCreated)
     assert 0.2 < 1 - len(customers) / TICKETS < 0.4
+
+
+def test_the_desk_has_what_makes_figures_hard(events: list[AnyEvent]) -> None:
+    """So that what is verified on simulated traffic is verified for all that the contract speaks of."""
+    by_ticket: dict[str, list[AnyEvent]] = defaultdict(list)
+    for event in sorted(events, key=lambda event: (event.at, event.id)):
+        by_ticket[event.ticket_id].append(event)
+    seen: Counter[str] = Counter()
+    for story in by_ticket.values():
+        updates = [event for event in story if type(event) is TicketUpdated]
+        messages = [event for event in story if type(event) is MessageSent]
+        answers = Counter(event.survey_id for event in story if type(event) is SurveyAnswered)
+        solves = sum(event.status == "solved" for event in updates)
+        seen.update(
+            {
+                "handover from a bot": any(event.handler == "human" for event in updates),
+                "another priority": any(type(event.priority) is str for event in updates),
+                "another team": any(type(event.team) is str for event in updates),
+                "another customer": any(type(event.customer_id) is str for event in updates),
+                "another channel": any(type(message.channel) is str for message in messages),
+                "several agents": len({message.author_id for message in messages if message.author == "agent"}) > 1,
+                "reopened": solves > 1,
+                "reopened again": solves > 2,
+                "answer changed": any(n > 1 for n in answers.values()),
+                "another scale": any(type(event) is SurveyAnswered and event.scale == (1, 10) for event in story),
+                "merged after a reply": type(story[-1]) is TicketMerged and any(m.author == "agent" for m in messages),
+            }
+        )
+    assert all(seen[what] >= 3 for what in seen), seen
 
 
 def test_days_and_weeks_have_their_rhythm(events: list[AnyEvent]) -> None:
@@ -111,7 +144,7 @@ def test_incidents_bring_bursts_about_one_thing() -> None:
         created = (event for event in events if type(event) is TicketCreated)
         return Counter((at_ms(event.at) // HOUR_MS, str(event.category)) for event in created)
 
-    assert max(busiest(incidents=True).values()) > 2 * max(busiest(incidents=False).values())
+    assert max(busiest(incidents=True).values()) > 1.5 * max(busiest(incidents=False).values())
 
 
 def test_the_rate_holds_on_average() -> None:
