@@ -25,6 +25,7 @@ from sinks.benchmarks import Benchmarks
 from sinks.prometheus import CONTENT_TYPE, FiguresCollector
 from streams.figures import WINDOWS_SECONDS
 from streams.live import Health, LiveFigures
+from streams.policies import Policies
 
 PAGE: Final = Path(__file__).parent / "page"
 TICKET_STYLES: Final = Path(__file__).parent / "explain" / "ticket.css"
@@ -52,12 +53,13 @@ def register(
     not_ready: Callable[[], Sequence[str]],
     benchmarks: Benchmarks,
     tickets: Tickets | None = None,
+    policies: Policies | None = None,
 ) -> None:
     """Put deskpulse's routes, and none of Faust's own, on the web server of ``app``.
 
     ``not_ready`` says why the worker is not ready, in words for people; nothing when it is. All three callables run in
-    the event loop. ``tickets`` are looked up for ``/tickets/<id>``, which is not there without them. To be called once,
-    before the worker starts, on an app with ``web_in_thread=False`` and ``web_bind`` set (Faust's own default is every
+    the event loop. ``tickets`` are looked up for ``/tickets/<id>``, which is not there without them. ``policies`` say
+    which targets have figures; without them all have. To be called once, before the worker starts, on an app with ``web_in_thread=False`` and ``web_bind`` set (Faust's own default is every
     interface).
     """
     if not isinstance(app.web, Web):
@@ -65,7 +67,7 @@ def register(
     # Faust's own pages (tables, router) are of features that deskpulse does not use, and its index is at "/".
     app.web.blueprints = BlueprintManager()
     routes: dict[str, Handler] = {
-        "/metrics": _metrics(FiguresCollector(live, health, benchmarks)),
+        "/metrics": _metrics(_collector(live, health, benchmarks, policies)),
         "/healthz": _healthz,
         "/readyz": _readyz(not_ready),
         "/api/live": _live(live, health, not_ready, benchmarks),
@@ -77,6 +79,17 @@ def register(
         routes["/ticket.css"] = _asset(TICKET_STYLES, "text/css")
     for path, handler in routes.items():
         app.web.web_app.router.add_get(path, handler)
+
+
+def _collector(
+    live: Callable[[], LiveFigures],
+    health: Callable[[], Health],
+    benchmarks: Benchmarks,
+    policies: Policies | None,
+) -> FiguresCollector:
+    if policies is None:
+        return FiguresCollector(live, health, benchmarks)
+    return FiguresCollector(live, health, benchmarks, targets=policies.targets, business=policies.business)
 
 
 def _metrics(figures: FiguresCollector) -> Handler:

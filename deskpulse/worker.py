@@ -18,6 +18,7 @@ from mode import Service
 from deskpulse import worker_log
 from deskpulse.allocator import give_memory_back
 from deskpulse.durations import duration_ms
+from deskpulse.explain.route import Tickets
 from deskpulse.settings import Settings
 from deskpulse.web import register
 from schemas.events import INPUT_TOPICS
@@ -151,7 +152,16 @@ class Apps:
                 self.sink = sink_of(settings, app, committer)
             self.apps.append(app)
             self.services.append(_Committing(committer))
-        register(self.apps[0], self.live, self.health, self.not_ready, settings.bands.by_figure())
+        domain = settings.domain()
+        register(
+            self.apps[0],
+            self.live,
+            self.health,
+            self.not_ready,
+            settings.bands.by_figure(),
+            Tickets(settings.clickhouse.target(), domain),
+            domain.policies,
+        )
 
     def live(self) -> LiveFigures:
         """The figures of the processor; none without one."""

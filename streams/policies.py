@@ -83,6 +83,11 @@ class Policies:
         return self._numbers[name]
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets that any policy has, in the contract's order."""
+        return tuple(target for target in TARGETS if any(target in policy.targets for policy in self.policies))
+
+    @property
     def business(self) -> bool:
         """Is there a policy with a calendar that is not always open?"""
         return any(not isinstance(policy.calendar, AlwaysOpen) for policy in self.policies)

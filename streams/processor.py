@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -30,7 +30,7 @@ from schemas.outputs import (
     SLA_EVENTS,
 )
 from streams.attributes import AttributeGraph, Dimensions
-from streams.clients import ClientSettings
+from streams.clients import ClientSettings, Deadline
 from streams.commit import ANY_PARTITION, Annotated, Cut, Output, TransactionalCommitter
 from streams.config import DAY_MS, DomainConfig
 from streams.customers import Customers
@@ -55,6 +55,8 @@ _DUE_SECONDS: Final = 0.25
 """The least time between cuts when something is due: a breach is to be seen within a second."""
 _MOST_TICKETS: Final = 100_000
 """A cut is made early when so many tickets wait for it, and no batch is taken before it is made: a bound on memory."""
+_MANY_RECORDS: Final = 10_000
+"""So many records end a transaction between two partitions."""
 _RESTORE_SECONDS: Final = 600.0
 
 
@@ -180,21 +182,32 @@ class Processor:
     async def commit(self, deadline_seconds: float = 30.0) -> None:
         """Cut and commit what was applied, after the commit that may be under way."""
         async with self._committing:
+            deadline = Deadline(deadline_seconds)
             metadata = self._consumer.group_metadata()
-            cut = await self._cut()
-            if cut:
-                await self._committer.commit(cut, metadata, deadline_seconds)
+            async for cut in self._cuts():
+                published = sum(len(made) for topic, _, made in cut.records if topic in _PUBLISHED)
+                inner = sum(len(made) for topic, _, made in cut.records if topic in INNER_TOPICS)
+                await self._committer.commit(cut, metadata, deadline.remaining_seconds)
                 self.commits += 1
-                self.published += sum(len(made) for topic, _, made in cut.records if topic in _PUBLISHED)
-                self._inner_told += sum(len(made) for topic, _, made in cut.records if topic in INNER_TOPICS)
+                self.published += published
+                self._inner_told += inner
             self._committed_at = time.monotonic()
 
-    async def _cut(self) -> Cut:
-        """Cut one partition after the other: each is whole with its own offsets, and others may be fed in between."""
+    async def _cuts(self) -> AsyncIterator[Cut]:
+        """Cut one partition after the other: each is whole with its own offsets, and others may be fed in between.
+
+        Usually they share a transaction. What is much, as when catching up, has several, so that not all of it has to
+        be held at once.
+        """
         records: list[tuple[str, int, list[Output]]] = []
         annotated: list[Annotated] = []
         offsets: dict[tuple[str, int], int] = {}
         for number, partition in list(self._partitions.items()):
+            if sum(len(made) for _, _, made in records) >= _MANY_RECORDS:
+                yield Cut(offsets, records, annotated)
+                records, annotated, offsets = [], [], {}
+            if self._partitions.get(number) is not partition:
+                return  # Lost meanwhile, and with it all others.
             if partition.pending:
                 published = partition.cut()
                 records += [
@@ -213,7 +226,9 @@ class Processor:
                     offsets[topic, number] = applied
             await asyncio.sleep(0)
         self._room.set()
-        return Cut(offsets, records, annotated)
+        cut = Cut(offsets, records, annotated)
+        if cut:
+            yield cut
 
     # -- partitions come and go (``streams.commit.Checkpoint``)
 

@@ -25,7 +25,7 @@ _NEW: Final = 0
 _OPEN: Final = 1
 _PENDING: Final = 2
 _ON_HOLD: Final = 3
-_COUNTING: Final[dict[str, frozenset[int]]] = {
+COUNTING: Final[dict[str, frozenset[int]]] = {
     "requester_wait": frozenset((_NEW, _OPEN, _ON_HOLD)),
     "agent_work": frozenset((_NEW, _OPEN)),
     "resolution": frozenset((_NEW, _OPEN, _PENDING, _ON_HOLD)),
@@ -107,7 +107,7 @@ class Clock:
 
     def until(self, at: int) -> Clock:
         """The clock as it was at a time: had it run on from there, where it ran."""
-        spans = [span for span in self.spans if span[0] < at or span is self.spans[0]]
+        spans = [span for place, span in enumerate(self.spans) if place == 0 or span[0] < at]
         begun, ended = spans[-1]
         if ended >= at:
             spans[-1] = (begun, _NEVER)
@@ -126,17 +126,17 @@ def instances(story: Story, now: int) -> tuple[list[Instance], int | None]:
     for target in TARGETS:
         if target not in targets:
             continue
-        if target in _COUNTING:
-            begun, clock, solved = _work(story, _COUNTING[target])
+        if target in COUNTING:
+            begun, clock, solved = work_clock(story, COUNTING[target])
             if begun is None:
                 continue
-            wait, changes = begun, _changes_of_work(story, begun)
+            wait, changes = begun, changes_of_work(story, begun)
             changes_at = min(changes_at, _judge(target, wait, clock, changes, solved, now, found))
             continue
         waits = {"first_reply": story.first_waits, "next_reply": story.next_waits}.get(target, story.updates)
         for wait in waits:
             clock = Clock([(wait.start.at, _NEVER)])
-            changes_at = min(changes_at, _judge(target, wait, clock, _changes(story, wait), (), now, found))
+            changes_at = min(changes_at, _judge(target, wait, clock, changes_of(story, wait), (), now, found))
     found.sort(key=_order)
     return found, None if changes_at == _NEVER else changes_at
 
@@ -145,14 +145,14 @@ def _order(instance: Instance) -> tuple[int, int, int]:
     return instance.started_at, TARGETS.index(instance.target), instance.number
 
 
-def _changes(story: Story, wait: Wait) -> list[Span]:
+def changes_of(story: Story, wait: Wait) -> list[Span]:
     """The policies in force along a wait; a change in the event that ends it is none any more."""
     last = _NEVER if wait.end is None else wait.end.place
     later = [(moment.at, moment.state.policy) for moment in story.states if wait.start.place < moment.place < last]
     return [(wait.start.at, wait.start.state.policy), *later]
 
 
-def _changes_of_work(story: Story, wait: Wait) -> list[Span]:
+def changes_of_work(story: Story, wait: Wait) -> list[Span]:
     """The same; a change while the ticket is solved or closed takes effect at its reopening."""
     found: list[Span] = [(wait.start.at, wait.start.state.policy)]
     last = _NEVER if wait.end is None else wait.end.place
@@ -167,7 +167,7 @@ def _changes_of_work(story: Story, wait: Wait) -> list[Span]:
     return found
 
 
-def _work(story: Story, counting: frozenset[int]) -> tuple[Wait | None, Clock, list[tuple[int, int]]]:
+def work_clock(story: Story, counting: frozenset[int]) -> tuple[Wait | None, Clock, list[tuple[int, int]]]:
     """The wait of a work clock, when the clock runs, when the ticket lay solved; no wait where it was never open."""
     wait: Wait | None = None
     spans: list[tuple[int, int]] = []

@@ -15,8 +15,17 @@ from streams.calendars import Calendar
 from streams.facts import Facts
 from streams.history import STATUSES
 from streams.policies import Policy
-from streams.sla import _COUNTING as COUNTING
-from streams.sla import ACTIVE, BREACHED, CANCELLED, MET, Instance, _changes, _changes_of_work, _work
+from streams.sla import (
+    ACTIVE,
+    BREACHED,
+    CANCELLED,
+    COUNTING,
+    MET,
+    Instance,
+    changes_of,
+    changes_of_work,
+    work_clock,
+)
 from streams.story import Moment, Story, Wait
 
 Told: TypeAlias = Iterator[tuple[int, str, str]]
@@ -49,13 +58,13 @@ def told_clocks(facts: Facts, story: Story) -> Told:
 
 def _waits(story: Story, target: str) -> Sequence[Wait]:
     if target in COUNTING:
-        wait = _work(story, COUNTING[target])[0]
+        wait = work_clock(story, COUNTING[target])[0]
         return () if wait is None else (wait,)
     return {"first_reply": story.first_waits, "next_reply": story.next_waits}.get(target, story.updates)
 
 
 def _steps(story: Story, target: str, wait: Wait) -> list[Step]:
-    return _changes_of_work(story, wait) if target in COUNTING else _changes(story, wait)
+    return changes_of_work(story, wait) if target in COUNTING else changes_of(story, wait)
 
 
 def _of_wait(
