@@ -55,7 +55,7 @@ def in_seconds(told: dict[str, Any]) -> dict[str, Any]:
             at = None if value is None else datetime.fromtimestamp(value / 1000, UTC)
             found[name.removesuffix("_ms")] = at and f"{at:%Y-%m-%dT%H:%M:%SZ}"
         elif name.endswith("_ms"):
-            found[f"{name.removesuffix('_ms')}_seconds"] = value / 1000
+            found[f"{name.removesuffix('_ms')}_seconds"] = None if value is None else value / 1000
     return found
 
 

@@ -1,86 +1,109 @@
-"""Any order, any repetition, any batching, any crash: the figures are those of the oracle."""
+"""Any order, any repetition, any batching, any crash: what is published, and what is live, is what the oracle says."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import AnyEvent, at_ms
-from streams.attributes import AttributeGraph, Dimensions
 from streams.config import DomainConfig
-from streams.facts import facts
 from streams.figures import WINDOWS_SECONDS
 from streams.history import ADDED, KNOWN, History
+from streams.live import LiveFigures
 from streams.picture import picture
-from streams.published import ticket_facts
 from tests import oracle
 from tests.domain.partitions import Desk, without_time
-from tests.strategies import deliveries, histories, nows_ms
+from tests.strategies import configs, deliveries, histories, nows_ms
 
-CONFIG = DomainConfig(horizon_ms=None, fcr_parts=("one_touch", "no_followup", "no_reopen"))
-PARTS = CONFIG.fcr_parts
-
-
-@given(histories(), st.data(), nows_ms())
-def test_facts_are_those_of_the_oracle(events: list[AnyEvent], data: st.DataObject, now_ms: int) -> None:
-    expected = oracle.facts(events, now_ms, PARTS)
-    kept: dict[str, History] = {}
-    for event in (event for batch in data.draw(deliveries(events)) for event in batch):
-        kept.setdefault(event.ticket_id, History()).add(event, at_ms(event.at))
-    graph = AttributeGraph(Dimensions(CONFIG.dimensions))
-    found: dict[str, dict[str, Any]] = {}
-    for ticket_id, history in kept.items():
-        history.put_in_order()
-        about = facts(history.records, history.names, now_ms, graph, CONFIG)
-        found[ticket_id] = oracle.comparable(ticket_facts(ticket_id, about, history.names, len(history), graph))
-    assert found == expected
+HAPPENINGS = ("go on", "pass on", "commit", "commit", "commit one", "crash")
 
 
-@given(histories(), st.data(), nows_ms())
-def test_what_is_published_is_what_the_oracle_says(events: list[AnyEvent], data: st.DataObject, now_ms: int) -> None:
-    desk = Desk(CONFIG)
-    times = st.integers(1, now_ms)
-    newest = 1
+def worked(desk: Desk, events: list[AnyEvent], data: st.DataObject, now_ms: int) -> None:
+    """Deliver the events in any order, with commits, crashes and the talk of tickets and customers at any time."""
+    newest_ms = 1
     for batch in data.draw(deliveries(events)):
         desk.read(batch)
-        what = data.draw(st.sampled_from(["go on", "commit", "commit", "crash"]))
-        if what != "go on":
-            newest = max(newest, data.draw(times))
-            desk.commit(newest)
-        if what == "crash":
-            desk.crash(newest)
-    desk.commit(now_ms)
-    desk.commit(now_ms)
+        for what in data.draw(st.lists(st.sampled_from(HAPPENINGS), max_size=3)):
+            newest_ms = max(newest_ms, min(now_ms, data.draw(nows_ms(events))))
+            if what == "pass on":
+                desk.pass_on()
+            elif what == "commit":
+                desk.commit(newest_ms)
+            elif what == "commit one":
+                desk.commit(newest_ms, of=data.draw(st.integers(0, len(desk.partitions) - 1)))
+            elif what == "crash":
+                desk.crash()
+    desk.settle(now_ms)
 
-    expected = oracle.facts(events, now_ms, PARTS)
+
+@given(histories(), configs(), st.data())
+def test_what_is_published_is_what_the_oracle_says(
+    events: list[AnyEvent], config: DomainConfig, data: st.DataObject
+) -> None:
+    now_ms = data.draw(nows_ms(events))
+    desk = Desk(config, partitions=2)
+    worked(desk, events, data, now_ms)
+
+    expected = oracle.facts(events, now_ms, config)
     found = {place.decode(): oracle.comparable(one) for place, one in desk.topics.facts.items()}
     assert {t: without_time(f) for t, f in found.items()} == {t: without_time(f) for t, f in expected.items()}
-    assert desk.topics.cells_of("hour") == oracle.cells(events, now_ms, "hour", CONFIG.dimensions, PARTS)
+    assert desk.topics.cells_of("hour") == oracle.cells(events, now_ms, "hour", config)
+    assert desk.topics.sla_events_that_hold() == oracle.sla_events(events, now_ms, config)
 
-    live = picture([desk.partition], desk.dimensions, now_ms, limit=100)
+
+@given(histories(), configs(), st.data())
+def test_what_is_live_is_what_the_oracle_says(
+    events: list[AnyEvent], config: DomainConfig, data: st.DataObject
+) -> None:
+    now_ms = data.draw(nows_ms(events))
+    desk = Desk(config, partitions=2)
+    worked(desk, events, data, now_ms)
+    live = picture(desk.partitions, desk.dimensions, now_ms, limit=100)
+
     for window in WINDOWS_SECONDS:
-        by_dimension = oracle.window_totals(events, now_ms, window, CONFIG.dimensions, PARTS)
-        groups = oracle.by_group(by_dimension, CONFIG.dimensions)
+        groups = oracle.by_group(oracle.window_totals(events, now_ms, window, config), config.dimensions)
         assert {(g.dimension, g.value): t for g, t in live.totals[window].items() if t} == {
             group: oracle.numbered(amounts) for group, amounts in groups.items() if amounts
         }
-    open_tickets = oracle.backlog(events, now_ms)
-    assert sum(sum(by_status.values()) for g, by_status in live.backlog.items() if g.dimension == "all") == len(
-        open_tickets
-    )
-    for group, by_status in live.backlog.items():
-        for status, number in by_status.items():
-            assert number == sum(
-                1
-                for ticket in open_tickets
-                if ticket.status == status
-                and (group.dimension == "all" or ticket.attributes[group.dimension] == group.value)
-            )
+    open_tickets = oracle.backlog(events, now_ms, config)
+    assert backlog_of(live) == counted(config, [(ticket.attributes, (ticket.status,)) for ticket in open_tickets])
+    assert unanswered_of(live) == counted(config, [(t.attributes, ()) for t in open_tickets if t.unanswered])
     for group, age in live.ages.items():
-        if group.dimension == "all":
-            assert age.oldest_seconds == max(ticket.age_ms for ticket in open_tickets) / 1000
+        ages_ms = [
+            ticket.age_ms
+            for ticket in open_tickets
+            if group.dimension == "all" or ticket.attributes[group.dimension] == group.value
+        ]
+        assert age.oldest_seconds == (max(ages_ms) / 1000 if ages_ms else None)
+    running = oracle.running(events, now_ms, config)
+    assert running_of(live) == counted(config, [(one.attributes, (one.target, one.state)) for one in running])
+
+
+Counts = Counter[tuple[str, ...]]
+"""By dimension, value and what else there is to tell."""
+
+
+def counted(config: DomainConfig, found: list[tuple[dict[str, str], tuple[str, ...]]]) -> Counts:
+    """How many of each kind there are in each group."""
+    counts: Counts = Counter()
+    for attributes, kind in found:
+        for group in (("all", ""), *((name, attributes[name]) for name in config.dimensions)):
+            counts[*group, *kind] += 1
+    return counts
+
+
+def backlog_of(live: LiveFigures) -> Counts:
+    return Counter({(g.dimension, g.value, s): n for g, by in live.backlog.items() for s, n in by.items() if n})
+
+
+def unanswered_of(live: LiveFigures) -> Counts:
+    return Counter({(g.dimension, g.value): n for g, n in live.unanswered.items() if n})
+
+
+def running_of(live: LiveFigures) -> Counts:
+    return Counter({(g.dimension, g.value, *of): n for g, by in live.sla.items() for of, n in by.items() if n})
 
 
 @given(histories(max_tickets=1), st.data())
