@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 from bench.running import BenchError, Worker, environment, pinned, wait_until
 from deskpulse.local.kafka import LocalKafka
 from schemas.events import INPUT_TOPICS, TOPIC_OF_TYPE
-from schemas.outputs import HISTORIES, OUTPUT_TOPICS
+from schemas.outputs import CHANGELOGS, INNER_TOPICS, OUTPUT_TOPICS
 from streams.clients import client_config
 from streams.topics import TopicSpec, default_specs, ensure_topics
 
@@ -84,7 +84,7 @@ class Stage:
 
     def make_topics(self, *, inputs: bool) -> None:
         """Make the outputs and the changelog anew and empty, with ``inputs`` the inputs too."""
-        names = {*OUTPUT_TOPICS, HISTORIES, *(INPUT_TOPICS if inputs else ())}
+        names = {*OUTPUT_TOPICS, *INNER_TOPICS, *CHANGELOGS, *(INPUT_TOPICS if inputs else ())}
         there = sorted(names & self._names())
         if there:
             for deleted in self._admin.delete_topics(there).values():

@@ -18,7 +18,7 @@ from bench.running import BenchError, Worker, answer_of, wait_until, worker
 from bench.stage import PARTITIONS, Desk, Offsets, Stage, stage
 from deskpulse.local.processes import spawn
 from schemas.events import INPUT_TOPICS
-from schemas.outputs import CELLS, FACTS, HISTORIES
+from schemas.outputs import CELLS, CONTACTS, CUSTOMERS, FACTS, HISTORIES
 
 CORE: Final = 0
 STOCK_EVENTS: Final = 20_000
@@ -67,7 +67,7 @@ def throughput(events: int, rounds: int, days: Sequence[float], profile: Path | 
                 told = profile if turn == rounds - 1 else None
                 runs["deskpulse"].append(processor(on, f"bench-{number}-{turn}", total, inputs, told))
                 runs["faust"].append(stock(on, f"stock-{number}-{turn}", few, prefix))
-            written = on.records((HISTORIES, FACTS, CELLS))
+            written = on.records((HISTORIES, FACTS, CELLS, CUSTOMERS, CONTACTS))
             tables.append(_table(desk, total, runs))
             found.append(_data(desk, total, runs, written))
     notes = [
@@ -98,10 +98,11 @@ def processor(on: Stage, group: str, total: int, inputs: Offsets, profile: Path 
 
 
 def processed(on: Stage, running: Worker, group: str, total: int, inputs: Offsets, profile: Path | None = None) -> Run:
-    """From the last time that nothing was read yet until the offsets of everything are committed."""
+    """From the last time that nothing was read yet until everything is committed, the customer step too."""
     began = _before_the_first(running)
     if profile is None:
         on.await_committed(running, group, inputs, DEADLINE_SECONDS)
+        wait_until(lambda: _has_nothing_left(running), DEADLINE_SECONDS, "the end of the customer step")
     else:
         kind = _PROFILES.get(profile.suffix, "speedscope")
         options = ["record", "--threads", "--format", kind, "--rate", "100", "--duration", "unlimited"]
@@ -118,6 +119,11 @@ def processed(on: Stage, running: Worker, group: str, total: int, inputs: Offset
     if read != total or health["dead_letters"] or health["late"]:
         raise BenchError(f"of {total} events {read} were read; {health}")
     return run
+
+
+def _has_nothing_left(running: Worker) -> bool:
+    status: Any = running.status()
+    return status is not None and not (status["health"]["inner_lag"] or status["health"]["commit_age_seconds"])
 
 
 def _since(began: Weighed, total: int, running: Worker) -> Run:

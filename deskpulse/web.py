@@ -59,8 +59,8 @@ def register(
 
     ``not_ready`` says why the worker is not ready, in words for people; nothing when it is. All three callables run in
     the event loop. ``tickets`` are looked up for ``/tickets/<id>``, which is not there without them. ``policies`` say
-    which targets have figures; without them all have. To be called once, before the worker starts, on an app with ``web_in_thread=False`` and ``web_bind`` set (Faust's own default is every
-    interface).
+    which targets have figures; without them all have. To be called once, before the worker starts, on an app with
+    ``web_in_thread=False`` and ``web_bind`` set (Faust's own default is every interface).
     """
     if not isinstance(app.web, Web):
         raise TypeError(f"web: the app's web server is {type(app.web).__name__}; expected Faust's aiohttp driver")
