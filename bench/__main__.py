@@ -110,6 +110,34 @@ def sink(events: EventsOption = 200_000, answer: FormatOption = Format.text, sav
     _measure(lambda: measured(events), answer, save)
 
 
+@app.command()
+def sla(
+    tickets: Annotated[int, typer.Option(min=1, help="How many tickets there are.")] = 1_000,
+    seconds: Annotated[float, typer.Option(min=1, help="Over how long their due times are spread.")] = 60.0,
+    answer: FormatOption = Format.text,
+    save: SaveOption = False,
+) -> None:
+    """How long after its due time a breach can be read, on a live worker; none missing, none twice."""
+    from bench.sla import sla as measured
+
+    _measure(lambda: measured(tickets, seconds), answer, save)
+
+
+@app.command()
+def week(
+    tickets: Annotated[int, typer.Option(min=100, help="How many tickets come in.")] = 100_000,
+    days: Annotated[float, typer.Option("--days", help="The span in which they come in.")] = 7.0,
+    late: Annotated[float, typer.Option(min=0, max=1, help="Share of the records that come late.")] = 0.02,
+    duplicates: Annotated[float, typer.Option(min=0, max=1, help="Share of the records that come twice.")] = 0.02,
+    answer: FormatOption = Format.text,
+    save: SaveOption = False,
+) -> None:
+    """A simulated week with service levels and three restarts; then what `deskpulse verify` finds to be wrong."""
+    from bench.week import week as measured
+
+    _measure(lambda: measured(tickets, days, late, duplicates), answer, save)
+
+
 @app.callback(invoke_without_command=True)
 def everything(context: typer.Context) -> None:
     """Measure deskpulse on a broker of its own. Without a command: everything, which takes some minutes."""

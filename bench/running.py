@@ -59,7 +59,8 @@ class Worker:
     def __init__(self, process: Process, port: int, log_path: Path) -> None:
         self.pid = process.pid
         self._process = process
-        self._port = port
+        self.port = port
+        """Of its page and metrics."""
         self._log_path = log_path
 
     def cpu_seconds(self) -> float:
@@ -91,7 +92,7 @@ class Worker:
     def get(self, path: str) -> bytes | None:
         """The body of a page with status 200; None when there is no other answer, or none yet."""
         self.check()
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()

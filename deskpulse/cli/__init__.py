@@ -12,7 +12,20 @@ from typing import Annotated
 
 import typer
 
-from deskpulse.cli import clickhouse, config, demo, doctor, explain, generate, publish, replay, simulate, topics, worker
+from deskpulse.cli import (
+    clickhouse,
+    config,
+    demo,
+    doctor,
+    explain,
+    generate,
+    publish,
+    replay,
+    simulate,
+    topics,
+    verify,
+    worker,
+)
 from deskpulse.cli.common import explained, tell
 
 app = typer.Typer(
@@ -37,6 +50,7 @@ app.command("replay", rich_help_panel=TRAFFIC, epilog=replay.EXAMPLE)(replay.rep
 app.command("simulate", rich_help_panel=TRAFFIC, epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("explain", rich_help_panel=LOOK, epilog=explain.EXAMPLE)(explain.explain)
 app.command("sql", rich_help_panel=LOOK, epilog=clickhouse.SQL_EXAMPLE)(clickhouse.sql)
+app.command("verify", rich_help_panel=LOOK, epilog=verify.EXAMPLE)(verify.verify)
 app.command("generate", rich_help_panel=PROJECT, epilog=generate.EXAMPLE)(generate.generate)
 
 
