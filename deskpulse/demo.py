@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +23,7 @@ from deskpulse.demo_gauges import Gauges, gauges_in, scraped
 from deskpulse.local.errors import LocalStackError
 from deskpulse.local.kafka import LocalKafka
 from deskpulse.local.worker import LocalWorker, is_ready
+from deskpulse.settings_file import DEFAULT_FILE
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import DEAD_LETTERS
 from sinks.clickhouse import ClickHouseTarget, connect
@@ -28,7 +31,7 @@ from sinks.tables import TABLES
 from sources import traffic
 from sources.event_files import publish_files
 from sources.publisher import Publisher
-from sources.simulator import SimulatorConfig, simulate
+from sources.simulator import Delivery, SimulatorConfig, simulate
 from streams.topics import default_specs, ensure_topics
 
 DATABASE: Final = "deskpulse"
@@ -45,6 +48,8 @@ _AT_REST_SECONDS: Final = 0.5
 """How long nothing may be left to do until the worker has caught up: the sink hears of a commit within less."""
 _LOOK_SECONDS: Final = 0.5
 _UNLIMITED: Final = "unlimited"
+_AGREEMENTS: Final = Path(__file__).with_name("demo.toml")
+"""What the made-up desk promises, where there is no other settings file."""
 _KEPT_FROM_USER: Final = ("DESKPULSE_FCR", "DESKPULSE_BANDS", "DESKPULSE_WORKER", "DESKPULSE_CONFIG")
 
 
@@ -115,6 +120,13 @@ def run(demo: Demo, stopped: Stopped, tell: Tell, on_progress: Progress = lambda
         kafka = running.enter_context(LocalKafka(demo.data / "kafka" if demo.data else None))
         client = {"bootstrap.servers": kafka.bootstrap}
         ensure_topics(client, default_specs(_PARTITIONS))
+        publisher = Publisher(client)
+        publisher.connect((*INPUT_TOPICS, DEAD_LETTERS))
+        began = time.monotonic()
+        desk = iter(()) if demo.files else simulate(_desk(demo, warm=not clickhouse_of_old))
+        # Before the worker reads: while a past arrives, the clock of now would find replies missing that come next.
+        past, desk = _past_of(desk)
+        published = traffic.publish(past, publisher, on_progress=lambda sent: on_progress(sent.total()))
         tell("starting the worker")
         folder = demo.data or Path(tempfile.mkdtemp(prefix="deskpulse-demo-"))
         worker = running.enter_context(
@@ -128,14 +140,12 @@ def run(demo: Demo, stopped: Stopped, tell: Tell, on_progress: Progress = lambda
         stopped = _Watch(stopped, kafka, worker)
         stopped()
         tell(f"the page: {worker.url}/   metrics: {worker.url}/metrics   Kafka: {kafka.bootstrap}")
-        began = time.monotonic()
-        publisher = Publisher(client)
-        publisher.connect((*INPUT_TOPICS, DEAD_LETTERS))
+        bad_lines = 0
         if demo.files:
-            published, bad_lines = _publish_files(demo.files, publisher, stopped, tell, on_progress)
+            of_files, bad_lines = _publish_files(demo.files, publisher, stopped, tell, on_progress)
+            published.update(of_files)
         else:
-            desk = _desk(demo, warm=not clickhouse_of_old)
-            published, bad_lines = _publish_live(desk, publisher, stopped, on_progress), 0
+            published += _publish_live(desk, published.total(), publisher, stopped, on_progress)
         seconds = time.monotonic() - began
         tell("waiting until the worker has caught up")
         health = _settled(worker, sum(published.values()), from_nothing=not clickhouse_of_old)
@@ -156,11 +166,22 @@ def _publish_files(
     return done.by_topic, done.bad
 
 
+def _past_of(desk: Iterator[Delivery]) -> tuple[Iterable[Delivery], Iterator[Delivery]]:
+    """What was delivered by now, and the rest."""
+    now_ms = time.time() * 1000
+    past: list[Delivery] = []
+    for delivery in desk:
+        if delivery[0] > now_ms:
+            return past, chain((delivery,), desk)
+        past.append(delivery)
+    return past, desk
+
+
 def _publish_live(
-    desk: SimulatorConfig, publisher: Publisher, stopped: Stopped, on_progress: Progress
-) -> Mapping[str, int]:
+    desk: Iterable[Delivery], before: int, publisher: Publisher, stopped: Stopped, on_progress: Progress
+) -> Counter[str]:
     return traffic.publish(
-        simulate(desk), publisher, live=True, stopped=stopped, on_progress=lambda sent: on_progress(sent.total())
+        desk, publisher, live=True, stopped=stopped, on_progress=lambda sent: on_progress(before + sent.total())
     )
 
 
@@ -186,6 +207,8 @@ def _settings(demo: Demo, bootstrap: str, clickhouse: Path) -> dict[str, str]:
     settings = {name: value for name, value in os.environ.items() if name.startswith(_KEPT_FROM_USER)}
     if demo.config is not None:
         settings["DESKPULSE_CONFIG"] = str(demo.config.absolute())
+    elif "DESKPULSE_CONFIG" not in settings and not DEFAULT_FILE.exists():
+        settings["DESKPULSE_CONFIG"] = str(_AGREEMENTS)
     settings |= {
         "DESKPULSE_KAFKA__BOOTSTRAP": bootstrap,
         "DESKPULSE_KAFKA__GROUP": "deskpulse",
