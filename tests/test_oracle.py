@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from deskpulse.settings import Settings
 from schemas.events import AnyEvent, at_ms, decode
 from streams.config import DomainConfig
+from streams.policies import Policies, Policy
 from tests import oracle, strategies
 from tests.acceptance import Case, cases
 
@@ -104,6 +105,54 @@ def test_the_worked_examples_hold_before_and_after_what_is_known_late(case: Case
     }
     assert case.emitted is not None
     assert raised == {(told["kind"], at_ms(datetime.fromisoformat(told["at"]))) for told in case.emitted}
+
+
+PROMISED = DomainConfig(
+    policies=Policies([Policy("all", targets={"first_reply": 3_600_000, "requester_wait": 7_200_000})])
+)
+
+
+def lived(*lines: str) -> list[dict[str, Any]]:
+    """A ticket's events: the time of a day, and a status or who wrote."""
+    events: list[dict[str, Any]] = []
+    for n, (at, what) in enumerate(line.split() for line in lines):
+        common = {"id": f"{n}", "ticket_id": "T1", "seq": n, "at": f"2026-06-01T{at}:00Z"}
+        if n == 0:
+            told = {"type": "ticket.created", "customer_id": "c", "channel": "chat", "priority": "low", "status": what}
+        elif what in ("agent", "customer"):
+            told = {"type": "message.sent", "author": what, "author_id": what, "visibility": "public"}
+        else:
+            told = {"type": "ticket.updated", "status": what}
+        events.append(common | told)
+    return events
+
+
+def promises(target: str, events: list[dict[str, Any]], now: str) -> list[tuple[str, str | None, str | None]]:
+    """Outcome, due time and end of each instance of a target, as the times of a day."""
+    now_ms = at_ms(datetime.fromisoformat(f"2026-06-01T{now}:00Z"))
+    return [
+        (told["outcome"], *(told[name] and told[name][11:16] for name in ("due_at", "ended_at")))
+        for told in map(in_seconds, oracle.sla(events, now_ms, PROMISED)["T1"])
+        if told["target"] == target
+    ]
+
+
+def test_a_paused_clock_has_no_due_time_and_goes_on_where_it_stopped() -> None:
+    events = lived("09:00 new", "10:00 pending", "12:00 open")
+    assert promises("requester_wait", events[:2], "11:00") == [("active", None, None)]
+    assert promises("requester_wait", events, "12:30") == [("active", "13:00", None)]
+    assert promises("requester_wait", events, "13:01") == [("breached", "13:00", None)]
+
+
+def test_the_time_solved_counts_for_no_target() -> None:
+    events = lived("09:00 new", "10:30 solved", "15:00 open")
+    assert promises("requester_wait", events[:2], "14:00") == [("met", "11:00", "10:30")]
+    assert promises("requester_wait", events, "15:10") == [("active", "15:30", None)]
+
+
+def test_what_was_solved_unanswered_and_reopened_is_promised_a_reply_again() -> None:
+    events = lived("09:00 new", "09:30 solved", "12:00 open", "13:30 agent")
+    assert promises("first_reply", events, "14:00") == [("met", "10:00", "09:30"), ("breached", "13:00", "13:30")]
 
 
 @pytest.mark.parametrize("case", [c for c in ACCEPTANCE if "created" in c.totals or "solved" in c.totals])

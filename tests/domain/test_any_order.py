@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,9 @@ from streams.picture import picture
 from tests import oracle
 from tests.domain.partitions import Desk, without_time
 from tests.strategies import configs, deliveries, histories, nows_ms
+
+pytestmark = pytest.mark.timeout(600)
+"""What fails is made small for up to five minutes."""
 
 HAPPENINGS = ("go on", "pass on", "commit", "commit", "commit one", "crash")
 

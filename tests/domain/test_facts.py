@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,9 @@ from streams.config import DomainConfig
 from streams.sla import Instance
 from tests import oracle
 from tests.strategies import configs, deliveries, histories, nows_ms
+
+pytestmark = pytest.mark.timeout(600)
+"""What fails is made small for up to five minutes."""
 
 
 def told(instance: Instance) -> dict[str, Any]:

@@ -152,5 +152,5 @@ def first_contact(story: Story, desk: Desk) -> dict[str, bool]:
 
 
 def wrote_before(story: Story, author: str) -> bool:
-    """Did one of this kind write publicly before the first solve in order?"""
-    return any(step.position < story.solves[0].position for step in story.public_by(author))
+    """Did one of this kind write publicly before the first solve?"""
+    return any(step.is_public_by(author) for step in story.steps[: story.steps.index(story.solves[0])])
