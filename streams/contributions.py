@@ -111,16 +111,10 @@ def contributions(facts: Facts, business: bool = False) -> list[int]:
         _tell(told, facts.first_reply, FIRST_REPLY, facts.first_reply_ms)
         if business and facts.first_reply_business_ms is not None:
             _tell(told, facts.first_reply, FIRST_REPLY_BUSINESS, facts.first_reply_business_ms)
-    if facts.handoff_reply is not None and facts.handoff_reply_ms is not None:
-        _tell(told, facts.handoff_reply, HANDOFF_REPLY, facts.handoff_reply_ms)
     for reply in facts.agent_replies:
         _tell(told, reply, AGENT_REPLIES, 1)
-    for wait in facts.next_replies:
-        if wait.moment is not None and wait.ended_by == BY_REPLY:
-            _tell(told, wait.moment, NEXT_REPLY, wait.moment.at - wait.started_at)
-            if business and wait.business_ms is not None:
-                _tell(told, wait.moment, NEXT_REPLY_BUSINESS, wait.business_ms)
     if not merged:
+        _of_waits(told, facts, business)
         for solve in facts.solves:
             _tell(told, solve, SOLVES, 1)
         if facts.first_solve is not None and facts.last_solve is not None:
@@ -131,6 +125,8 @@ def contributions(facts: Facts, business: bool = False) -> list[int]:
         told += (sent.moment.at // _MINUTE_MS, sent.under.dimensions, SENT[sent.kind], 1)
     for _, answer in facts.answers:
         told += _of_answer(answer)
+    if merged:
+        return told
     if facts.failures:
         at, state = facts.failures[0]
         told += (at // _MINUTE_MS, state.dimensions, FAILURE.what, 3 if facts.service_recovery else 1)
@@ -144,6 +140,16 @@ def contributions(facts: Facts, business: bool = False) -> list[int]:
 
 def _tell(told: list[int], moment: Moment, what: int, value: int) -> None:
     told += (moment.at // _MINUTE_MS, moment.state.dimensions, what, value)
+
+
+def _of_waits(told: list[int], facts: Facts, business: bool) -> None:
+    if facts.handoff_reply is not None and facts.handoff_reply_ms is not None:
+        _tell(told, facts.handoff_reply, HANDOFF_REPLY, facts.handoff_reply_ms)
+    for wait in facts.next_replies:
+        if wait.moment is not None and wait.ended_by == BY_REPLY:
+            _tell(told, wait.moment, NEXT_REPLY, wait.moment.at - wait.started_at)
+            if business and wait.business_ms is not None:
+                _tell(told, wait.moment, NEXT_REPLY_BUSINESS, wait.business_ms)
 
 
 def _of_solves(told: list[int], facts: Facts, first: Moment, last: Moment, business: bool) -> None:

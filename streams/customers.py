@@ -57,7 +57,7 @@ def of_facts(ticket_id: str, facts: Facts) -> CustomerTicket | None:
         return None
     return CustomerTicket(
         ticket_id=ticket_id,
-        category=facts.state.category,
+        category=facts.category,
         created_at_ms=facts.created.at,
         counts=facts.merged_into is None,
         first_solved_at_ms=0 if facts.first_solve is None else facts.first_solve.at,

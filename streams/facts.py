@@ -15,7 +15,7 @@ from streams.calendars import DAY_MS, AlwaysOpen
 from streams.config import DomainConfig
 from streams.history import CREATED, DELETED, KIND, ROWS, SIZE, SOLVED, Contact
 from streams.sla import Instance, instances
-from streams.story import BY_REPLY, Answer, Moment, Row, Sent, Story, begin, describe, tell
+from streams.story import Answer, Moment, Row, Sent, Story, begin, describe, tell
 
 NO_STATUS: Final = -1
 """The status of a ticket that was merged before it began."""
@@ -49,6 +49,7 @@ class Facts:
     merged_into: str | None = None
     created: Moment | None = None
     customer: str = ""
+    category: str = ""
     state: State | None = None
     """The attributes in force now."""
     patches: Sequence[str] = ()
@@ -154,7 +155,7 @@ def facts(
             state = graph.after(state, patch)
         if merged is not None:
             story = tell(rows[:1], state, patches, names, graph)
-            describe(story, rows, 1, names)
+            describe(story, rows, 1, names, graph)
             _describe(found, story)
             found.merged_into = names[merged[4] - 1]
             found.status = NO_STATUS
@@ -175,6 +176,7 @@ def _describe(found: Facts, story: Story) -> None:
     found.story = story
     found.created = story.creation
     found.customer = story.customer
+    found.category = story.category
     found.state = story.state
     found.patches = story.patches
     found.status = story.status
@@ -324,8 +326,3 @@ def _surveys(found: Facts, story: Story, contact: Contact | None) -> None:
 
 def _when(failure: tuple[int, State]) -> int:
     return failure[0]
-
-
-def reply_waits(found: Facts) -> list[NextReply]:
-    """The waits that ended with a reply: those that averages count."""
-    return [one for one in found.next_replies if one.ended_by == BY_REPLY]

@@ -53,12 +53,12 @@ class Instance:
         "target",
     )
 
-    def __init__(self, target: str, started_at: int, number: int) -> None:
+    def __init__(self, target: str, started_at: int) -> None:
         self.target = target
         """One of ``streams.measures.TARGETS``."""
         self.started_at = started_at
-        self.number = number
-        """Which one of this target and start, from 1."""
+        self.number = 1
+        """Which one of this target and start."""
         self.policy = ""
         """The name of the policy that holds or held for it last."""
         self.due_at: int | None = None
@@ -108,9 +108,8 @@ class Clock:
     def until(self, at: int) -> Clock:
         """The clock as it was at a time: had it run on from there, where it ran."""
         spans = [span for place, span in enumerate(self.spans) if place == 0 or span[0] < at]
-        begun, ended = spans[-1]
-        if ended >= at:
-            spans[-1] = (begun, _NEVER)
+        if spans and spans[-1][1] >= at:
+            spans[-1] = (spans[-1][0], _NEVER)
         return Clock(spans)
 
 
@@ -138,11 +137,16 @@ def instances(story: Story, now: int) -> tuple[list[Instance], int | None]:
             clock = Clock([(wait.start.at, _NEVER)])
             changes_at = min(changes_at, _judge(target, wait, clock, changes_of(story, wait), (), now, found))
     found.sort(key=_order)
+    numbers: dict[tuple[str, int], int] = {}
+    for instance in found:
+        key = instance.target, instance.started_at
+        instance.number = numbers[key] = numbers.get(key, 0) + 1
     return found, None if changes_at == _NEVER else changes_at
 
 
-def _order(instance: Instance) -> tuple[int, int, int]:
-    return instance.started_at, TARGETS.index(instance.target), instance.number
+def _order(instance: Instance) -> tuple[int, int]:
+    """Those of one target and start stay as they followed each other."""
+    return instance.started_at, TARGETS.index(instance.target)
 
 
 def changes_of(story: Story, wait: Wait) -> list[Span]:
@@ -228,13 +232,16 @@ def _judge(
     target_ms = share_ms = -1
     changed_at = share_changed_at = started_at
     running: Instance | None = None
-    number = 0
     for place, (begun, policy) in enumerate(changes):
         until = changes[place + 1][0] if place + 1 < len(changes) else _NEVER
         wanted_ms = -1 if policy is None else policy.targets.get(target, -1)
         if policy is None or wanted_ms < 0:
             if running is not None and calendar is not None:
-                _cancel(running, clock.until(begun), calendar, target_ms, share_ms, begun)
+                as_it_was = clock.until(begun)
+                running.due_at = _not_before(changed_at, as_it_was.due(calendar, target_ms))
+                if not running.at_risk_raised:
+                    running.at_risk_at = _not_before(share_changed_at, as_it_was.due(calendar, share_ms))
+                _cancel(running, as_it_was, calendar, target_ms, begun)
                 running = None
             calendar = None
             target_ms = share_ms = -1
@@ -245,8 +252,7 @@ def _judge(
             changed_at = begun
             share_ms = -1
             if running is None:
-                number += 1
-                running = Instance(target, started_at, number)
+                running = Instance(target, started_at)
                 found.append(running)
         if running is None:
             continue
@@ -254,12 +260,10 @@ def _judge(
         if share_ms != policy.at_risk_ms(target):
             share_ms = policy.at_risk_ms(target)
             share_changed_at = begun
-        due = clock.due(calendar, target_ms)
-        due = None if due is None else max(due, changed_at)
+        due = _not_before(changed_at, clock.due(calendar, target_ms))
         bound = min(until, end, now if due is None else min(now, due))
         if not running.at_risk_raised:
-            risk = clock.due(calendar, share_ms)
-            running.at_risk_at = None if risk is None else max(risk, share_changed_at)
+            running.at_risk_at = _not_before(share_changed_at, clock.due(calendar, share_ms))
             running.at_risk_raised = running.at_risk_at is not None and running.at_risk_at < bound
         running.due_at = due
         if due is not None and due < min(until, end, now):
@@ -286,11 +290,13 @@ def _judge(
     return changes_at
 
 
-def _cancel(running: Instance, clock: Clock, calendar: Calendar, target_ms: int, share_ms: int, at: int) -> None:
+def _not_before(changed_at: int, due: int | None) -> int | None:
+    """What a change of the target makes due counts from the change."""
+    return None if due is None else max(due, changed_at)
+
+
+def _cancel(running: Instance, clock: Clock, calendar: Calendar, target_ms: int, at: int) -> None:
     """A change of policy takes the target away."""
     running.outcome = CANCELLED
     running.ended_at = at
-    running.due_at = clock.due(calendar, target_ms)
-    if not running.at_risk_raised:
-        running.at_risk_at = clock.due(calendar, share_ms)
     running.remaining_ms = max(0, target_ms - clock.elapsed_ms(calendar, at))

@@ -87,6 +87,8 @@ class Story:
     def __init__(self, creation: Moment, status: int, customer: str, patches: list[str]) -> None:
         self.creation = creation
         self.customer = customer
+        self.category = ""
+        """The last one, that of a merged ticket may come after the merge."""
         self.patches = patches
         """Everything that set an attribute, in order (``AttributeGraph.attributes``)."""
         self.state = creation.state
@@ -198,8 +200,9 @@ class _Pass:
                 story.merged_into = self.names[c - 1]
                 story.merge = Moment(at, place, story.state)
                 self._end(story.merge, BY_MERGE)
-                describe(story, rows, place + 1, self.names)
+                describe(story, rows, place + 1, self.names, self.graph)
                 return
+        story.category = story.state.category
 
     def _survey_state(self) -> State:
         story = self.story
@@ -291,14 +294,17 @@ class _Pass:
             self.update = None
 
 
-def describe(story: Story, rows: list[Row], begin: int, names: list[str]) -> None:
+def describe(story: Story, rows: list[Row], begin: int, names: list[str], graph: AttributeGraph) -> None:
     """What a merged ticket is described by in the end: nothing else of it goes on."""
+    state = story.state
     for _, kind, _, b, c in rows[begin:]:
         if kind == UPDATED:
             if c:
                 story.patches.append(names[c - 1])
+                state = graph.after(state, names[c - 1])
             if b:
                 story.customer = names[b - 1]
+    story.category = state.category
 
 
 def begin(rows: list[Row], patches: list[str], names: list[str]) -> tuple[list[Row], Row | None] | None:

@@ -34,7 +34,7 @@ def statuses(document: Any) -> dict[str, str]:
 def test_topics_are_made_once_and_checked(deskpulse: Deskpulse, kafka: str) -> None:
     ran = deskpulse("topics", "create", "--format", "json")
     assert ran.document["created"] == []
-    assert len(ran.document["there"]) == 9
+    assert len(ran.document["there"]) == 12
     assert deskpulse("topics", "check", "--format", "json").document == {"ok": True, "problems": []}
 
 
