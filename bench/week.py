@@ -17,7 +17,7 @@ from itertools import groupby, islice
 from typing import Any, Final
 
 from bench.report import Result, Table
-from bench.running import BenchError, Worker, environment, pinned, wait_until, worker
+from bench.running import MIB, BenchError, Worker, environment, pinned, wait_until, worker
 from bench.stage import stage
 from schemas.outputs import SLA_EVENTS
 from sources.publisher import Publisher
@@ -106,15 +106,15 @@ def week(tickets: int, days: float, late: float, duplicates: float) -> Result:
         with worker(on.folder, settings) as running:
             published += _feed(running, publisher, slices, cut_off=False)
             url = f"http://127.0.0.1:{running.port}"
-            saved, told = _verify(settings, "--save", look, "--url", url, "--wait", f"{DEADLINE_SECONDS:g}s")
+            saved, told, _ = _verify(settings, "--save", look, "--url", url, "--wait", f"{DEADLINE_SECONDS:g}s")
             if saved != 0:
                 raise BenchError(f"the worker did not get to its end: {told}")
         processed = time.monotonic() - began
         began = time.monotonic()
-        _, found = _verify(settings, "--look", look)
+        _, found, memory = _verify(settings, "--look", look)
         verified = time.monotonic() - began
         raised = on.records([SLA_EVENTS])[SLA_EVENTS]
-    return _result(found, published, raised, processed, verified)
+    return _result(found, published, raised, processed, verified, memory)
 
 
 def _feed(
@@ -145,16 +145,23 @@ def _read(running: Worker) -> tuple[int, bool]:
     )
 
 
-def _verify(settings: Mapping[str, object], *arguments: object) -> tuple[int, Any]:
+def _verify(settings: Mapping[str, object], *arguments: object) -> tuple[int, Any, float]:
+    """Exit code, document, and the most memory that it took, in MiB."""
     command = pinned(None, "-m", "deskpulse", "verify", *map(str, arguments), "--format", "json")
-    ran = subprocess.run(command, env=environment(settings), stdout=subprocess.PIPE, text=True, check=False)
+    with subprocess.Popen(command, env=environment(settings), stdout=subprocess.PIPE, text=True) as running:
+        said = running.stdout.read() if running.stdout else ""
+        # Not `wait`, which does not tell of the memory.
+        _, status, usage = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
     try:
-        return ran.returncode, json.loads(ran.stdout)
+        return running.returncode, json.loads(said), usage.ru_maxrss * 1024 / MIB
     except json.JSONDecodeError:
-        raise BenchError(f"deskpulse verify ended with code {ran.returncode}") from None
+        raise BenchError(f"deskpulse verify ended with code {running.returncode}") from None
 
 
-def _result(found: dict[str, Any], published: int, raised: int, processed: float, verified: float) -> Result:
+def _result(
+    found: dict[str, Any], published: int, raised: int, processed: float, verified: float, memory: float
+) -> Result:
     differences = found["differences"]
     rows = [
         ["records published", f"{published:,}"],
@@ -163,11 +170,14 @@ def _result(found: dict[str, Any], published: int, raised: int, processed: float
         ["restarts", ", ".join(by.name for by in RESTARTS)],
         ["differences", f"{differences['total']:,}"],
     ]
-    notes = [f"Processed in {processed:.0f} s with the restarts; verified in {verified:.0f} s.", *found["told"]]
+    notes = [
+        f"Processed in {processed:.0f} s with the restarts; verified in {verified:.0f} s with {memory:.0f} MiB.",
+        *found["told"],
+    ]
     notes += [
         f"{one['kind']}: {one['where']}: {one['name']}: expected {one['expected']}, found {one['found']}"
         for one in differences["shown"]
     ]
     data = {**found, "published": published, "sla_events_published": raised, "processed_seconds": processed}
     table = Table("A simulated week, and what differs from its archive", ["", ""], rows)
-    return Result("week", [table], {**data, "verified_seconds": verified}, notes)
+    return Result("week", [table], {**data, "verified_seconds": verified, "verified_mib": memory}, notes)

@@ -65,7 +65,7 @@ def verify(
     """Compare facts, cells, SLA events and gauges with what the archive in ClickHouse says.
 
     ``settings`` are those under which the figures were kept; ``shown`` differences of each kind are kept. Raises
-    ClickHouse's errors. Memory: about a kilobyte a ticket.
+    ClickHouse's errors. Memory: all tickets are held, packed, about a kilobyte each.
     """
     differences = Differences(shown)
     told = list(look.told)

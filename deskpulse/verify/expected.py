@@ -27,6 +27,7 @@ from streams.raised import pack as pack_raised
 from streams.watermark import Watermark
 
 _MINUTE_MS: Final = 60_000
+_NEVER: Final = 2**63
 _PACKED_AT_ONCE: Final = 4_000_000
 """Bytes of contributions that are added to the cells together: adding one costs as much as adding many."""
 
@@ -72,11 +73,14 @@ class Expected:
     def meet_customers(self, on_progress: Progress) -> None:
         """Find out what the tickets of each customer mean for each other; to be called first."""
         by_customer: dict[str, list[Entry]] = {}
+        left_at: dict[str, int] = {}
         for done, (ticket_id, kept) in enumerate(self._tickets.items(), 1):
             found, _ = self._facts(kept, self._times.get(kept.partition, 0), None)
             told = of_facts(ticket_id, found)
             if told is not None:
                 by_customer.setdefault(found.customer, []).append(entry_of(told))
+                if self._config.horizon_ms is not None and not found.open:
+                    left_at[ticket_id] = found.last_at + self._config.horizon_ms
             on_progress(done, len(self._tickets))
         fcr_ms = self._config.fcr_days * DAY_MS
         for customer, entries in by_customer.items():
@@ -84,7 +88,9 @@ class Expected:
             if not 1 < len(entries) <= MOST_TICKETS:
                 continue
             for entry in entries:
-                repeat_at, recovered_at = judge(entry, entries, fcr_ms)
+                # A ticket that has left the horizon hears no more of the others.
+                until = left_at.get(entry.ticket_id, _NEVER)
+                repeat_at, recovered_at = [at if at < until else 0 for at in judge(entry, entries, fcr_ms)]
                 if repeat_at or recovered_at:
                     self._contacts[entry.ticket_id] = Contact(customer, repeat_at, recovered_at)
 

@@ -28,6 +28,7 @@ MINUTE_MS: Final = 60_000
 _ANSWER_SECONDS: Final = 30.0
 _KAFKA_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 0.2
+_TELL_EVERY_SECONDS: Final = 5.0
 _PICTURE_REUSED_MS: Final = 1_000
 """A worker gives one picture to all who ask within half a second: its time can be so old."""
 _WATERMARK_AT_MOST_SECONDS: Final = 5.0
@@ -128,8 +129,8 @@ def _when_idle(
     kafka: _Kafka, urls: Sequence[str], deadline_seconds: float, tell: Callable[[str], None], event_clock: bool
 ) -> tuple[list[WorkerLook], dict[str, dict[int, int]]] | None:
     """Workers and ends of a moment at which nothing was under way, None when there was none before the deadline."""
-    until = time.monotonic() + deadline_seconds
-    said = ""
+    began = time.monotonic()
+    until, tell_at = began + deadline_seconds, began + _TELL_EVERY_SECONDS / 2
     while True:
         before = [_ask(url, "/api/status") for url in urls]
         busy = [reason for url, status in zip(urls, before, strict=True) for reason in _busy(url, status, event_clock)]
@@ -141,12 +142,13 @@ def _when_idle(
                 complete = [worker for worker in workers if worker is not None]
                 if len(complete) == len(workers):
                     return complete, ends
-            busy = ["events come in"]
-        if time.monotonic() > until:
+            busy = ["events came in, or a minute ended, while it was looked at"]
+        now = time.monotonic()
+        if now > until:
             return None
-        if busy[0] != said:
-            said = busy[0]
-            tell(f"waiting until the system is idle: {said}")
+        if now >= tell_at:
+            tell(f"waiting until the system is idle: {busy[0]}")
+            tell_at = now + _TELL_EVERY_SECONDS
         time.sleep(_PAUSE_SECONDS)
 
 

@@ -14,14 +14,22 @@ from typer.testing import CliRunner
 
 from deskpulse.cli import app
 from deskpulse.verify.differences import instant
+from schemas.events import TICKETS as TICKETS_TOPIC
 from schemas.events import at_ms
 from sinks.clickhouse import ClickHouseTarget, connect
-from sources.simulator import SimulatorConfig, simulate
+from sources.simulator import Delivery, SimulatorConfig, simulate
 from tests.verify.desk import Desk
 
 START_MS = 1_780_272_000_000
 """2026-06-01T00:00Z, a Monday."""
 TICKETS = 3_000
+MISPLACED: Delivery = (
+    START_MS,
+    TICKETS_TOPIC,
+    b"another key",
+    b'{"id":"misplaced","type":"ticket.deleted","ticket_id":"misplaced","at":"2026-06-01T00:00:00Z"}',
+)
+"""Workers refuse it."""
 
 
 class Fortnight(NamedTuple):
@@ -57,7 +65,7 @@ def fortnight(tmp_path_factory: pytest.TempPathFactory) -> Fortnight:
     traffic = list(simulate(config))
     third = len(traffic) // 3
     with Desk(folder) as desk:
-        desk.publish(traffic[:third])
+        desk.publish([*traffic[:third], MISPLACED])
         desk.start()
         desk.await_read(third // 2)
         desk.kill()
@@ -80,7 +88,7 @@ def test_nothing_differs_after_a_fortnight_with_restarts(fortnight: Fortnight) -
     assert found["differences"]["total"] == 0
     assert (code, found["ok"], found["idle"], found["told"]) == (0, True, True, [])
     counts = found["counts"]
-    assert counts["events"] == fortnight.records
+    assert (counts["events"], counts["refused"]) == (fortnight.records, 1)
     assert counts["tickets"] == counts["facts"] == TICKETS
     assert all(counts[name] > 100 for name in ("sla_events", "minute_cells", "hour_cells", "gauges")), counts
 
