@@ -126,7 +126,8 @@ def run(demo: Demo, stopped: Stopped, tell: Tell, on_progress: Progress = lambda
         desk = iter(()) if demo.files else simulate(_desk(demo, warm=not clickhouse_of_old))
         # Before the worker reads: while a past arrives, the clock of now would find replies missing that come next.
         past, desk = _past_of(desk)
-        published = traffic.publish(past, publisher, on_progress=lambda sent: on_progress(sent.total()))
+        published = Counter(dict.fromkeys(INPUT_TOPICS, 0))
+        published.update(traffic.publish(past, publisher, on_progress=lambda sent: on_progress(sent.total())))
         tell("starting the worker")
         folder = demo.data or Path(tempfile.mkdtemp(prefix="deskpulse-demo-"))
         worker = running.enter_context(
@@ -145,7 +146,7 @@ def run(demo: Demo, stopped: Stopped, tell: Tell, on_progress: Progress = lambda
             of_files, bad_lines = _publish_files(demo.files, publisher, stopped, tell, on_progress)
             published.update(of_files)
         else:
-            published += _publish_live(desk, published.total(), publisher, stopped, on_progress)
+            published.update(_publish_live(desk, published.total(), publisher, stopped, on_progress))
         seconds = time.monotonic() - began
         tell("waiting until the worker has caught up")
         health = _settled(worker, sum(published.values()), from_nothing=not clickhouse_of_old)

@@ -16,7 +16,7 @@ from schemas.outputs import TicketFacts
 from streams.attributes import AttributeGraph, Dimensions
 from streams.calendars import DAY_MS
 from streams.config import DomainConfig
-from streams.customers import Entry, entry_of, judge, of_facts
+from streams.customers import Entry, contacts, entry_of, of_facts
 from streams.facts import Facts, facts
 from streams.history import Contact, History
 from streams.published import ticket_facts
@@ -80,10 +80,9 @@ def _contacts(found: dict[str, Facts], fcr_ms: int) -> dict[str, Contact]:
         told = of_facts(ticket_id, one)
         if told is not None:
             by_customer.setdefault(one.customer, []).append(entry_of(told))
-    contacts: dict[str, Contact] = {}
+    said: dict[str, Contact] = {}
     for customer, entries in by_customer.items():
-        for entry in entries:
-            repeat_at, recovered_at = judge(entry, entries, fcr_ms)
+        for entry, (repeat_at, recovered_at) in contacts(entries, fcr_ms):
             if repeat_at or recovered_at:
-                contacts[entry.ticket_id] = Contact(customer, repeat_at, recovered_at)
-    return contacts
+                said[entry.ticket_id] = Contact(customer, repeat_at, recovered_at)
+    return said

@@ -19,7 +19,7 @@ from streams.facts import RECOVERY_MS, Facts
 from streams.published import Output, encode
 from streams.shelf import Shelf
 
-MOST_TICKETS: Final = 1_000
+MOST_TICKETS: Final = 200
 """Who has more tickets within the horizon is no person but an integration or a default: its tickets mean nothing to
 each other, and are not kept from then on."""
 
@@ -106,6 +106,17 @@ def judge(entry: Entry, entries: Iterable[Entry], fcr_ms: int) -> tuple[int, int
     return repeat_at, recovered_at
 
 
+def is_crowd(entries: Iterable[Entry]) -> bool:
+    """Whether these are too many for the tickets of a person."""
+    return sum(not entry.left for entry in entries) > MOST_TICKETS
+
+
+def contacts(entries: Sequence[Entry], fcr_ms: int) -> list[tuple[Entry, tuple[int, int]]]:
+    """What a customer's tickets are told, see :func:`judge`, of each that has not left."""
+    crowd = is_crowd(entries)
+    return [(entry, (0, 0) if crowd else judge(entry, entries, fcr_ms)) for entry in entries if not entry.left]
+
+
 class Customers:
     """The customers of one partition."""
 
@@ -159,22 +170,19 @@ class Customers:
 
     def cut(self) -> tuple[dict[int, list[Output]], list[Output]]:
         """What is to be published: contacts by the partition of their ticket, and the changelog."""
-        contacts, self._contacts = self._contacts, []
+        told, self._contacts = self._contacts, []
         changelog: list[Output] = []
         for key, entries in self._touched.items():
             if entries is None:
                 continue
-            kept = [*entries.values()]
-            crowd = len(kept) > MOST_TICKETS
-            for entry in kept:
-                if entry.left:
-                    continue
-                said = (0, 0) if crowd else judge(entry, kept, self._fcr_ms)
+            all_of_them = [*entries.values()]
+            for entry, said in contacts(all_of_them, self._fcr_ms):
                 if said != (entry.repeat_at, entry.recovered_at):
                     entry.repeat_at, entry.recovered_at = said
-                    contacts.append((entry.partition, _contact(key, entry.ticket_id, said)))
-            rest = _CROWD if crowd else _encode_entries(kept)
-            if all(entry.left for entry in kept):
+                    told.append((entry.partition, _contact(key, entry.ticket_id, said)))
+            tracked = [entry for entry in all_of_them if not entry.left]
+            rest = _CROWD if is_crowd(tracked) else _encode_entries(self._kept(all_of_them, tracked))
+            if not tracked:
                 self._resting.pop(key)
                 changelog.append({"key": key, "value": None})
             else:
@@ -182,9 +190,17 @@ class Customers:
                 changelog.append({"key": key, "value": rest})
         self._touched = {}
         by_partition: dict[int, list[Output]] = {}
-        for partition, contact in contacts:
+        for partition, contact in told:
             by_partition.setdefault(partition, []).append(contact)
         return by_partition, changelog
+
+    def _kept(self, entries: list[Entry], tracked: list[Entry]) -> list[Entry]:
+        """Without those that have left and say nothing of any that is tracked."""
+        return [
+            entry
+            for entry in entries
+            if not entry.left or any(judge(one, (entry,), self._fcr_ms) != (0, 0) for one in tracked)
+        ]
 
     def restore(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Take in some records of the changelog, in their order."""

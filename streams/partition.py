@@ -233,12 +233,16 @@ class Partition:
         """How many tickets and refused records a cut would deal with."""
         return len(self._touched) + len(self._refused)
 
-    def cut(self) -> Published:
-        """Derive what the touched tickets change, and take out everything that is to be published."""
+    def cut(self, may_leave: bool = True) -> Published:
+        """Derive what the touched tickets change, and take out everything that is to be published.
+
+        ``may_leave``: tickets beyond the horizon may go. While the worker or the customer step is behind, what the
+        customers' other tickets say of them is still to come.
+        """
         now = self.watermark.value
         making = _Making()
         for key, held in self._touched.items():
-            self._cut_ticket(key, held, now, making)
+            self._cut_ticket(key, held, now, may_leave, making)
         self._touched = {}
         self._count(b"".join(making.added), b"".join(making.withdrawn))
         self._forget_left(now, making.histories)
@@ -258,16 +262,14 @@ class Partition:
                 published.records[topic] = records
         return published
 
-    def _cut_ticket(self, key: bytes, held: Ticket, now: int, making: _Making) -> None:
+    def _cut_ticket(self, key: bytes, held: Ticket, now: int, may_leave: bool, making: _Making) -> None:
         kept = held.history
         kept.put_in_order()
         names = kept.names
         found = facts(kept.records, names, now, self._graph, self.config, kept.contact)
-        if not held.changed and self._leaves(found, now):
-            self._leave(key, held, now, making)
-            return
         before = held.told
         told = self._told(key, found, names)
+        leaves = may_leave and not held.changed and self._leaves(found, now)
         if told.contributions != before.contributions:
             gone, come = change(before.contributions, told.contributions)
             making.withdrawn.append(gone)
@@ -276,15 +278,22 @@ class Partition:
             self._raise(key, before.raised, told.raised, found, making)
         if told.summary != before.summary or told.customer != before.customer:
             self._tell_customer(key, found, names, before, told, making)
-        encoded = kept.encode()
-        due = self._due(found)
+        if leaves:
+            self._leave(key, told.customer, names, now, making)
+            if told.contributions == before.contributions and told.raised == before.raised:
+                return
+        else:
+            self._keep(key, held, told, self._due(found, now + (1 if may_leave else _MINUTE_MS)), making)
+        record = ticket_facts(key.decode(), found, names, len(kept), self._graph)
+        making.facts.append({"key": key, "value": encode(record)})
+
+    def _keep(self, key: bytes, held: Ticket, told: Told, due: int, making: _Making) -> None:
+        encoded = held.history.encode()
         self._resting.put(key, ticket.rest(due, told, encoded))
         if due and due != held.due:
             self._timers.set(due, key)
         if held.changed:
             making.histories.append({"key": key, "value": encoded})
-        record = ticket_facts(key.decode(), found, names, len(kept), self._graph)
-        making.facts.append({"key": key, "value": encode(record)})
 
     def _told(self, key: bytes, found: Facts, names: list[str]) -> Told:
         """What a ticket tells others with these facts."""
@@ -352,15 +361,15 @@ class Partition:
         leave_at = self._leave_at(found)
         return 0 < leave_at <= now
 
-    def _due(self, found: Facts) -> int:
+    def _due(self, found: Facts, soonest: int) -> int:
         times = [time for time in (found.changes_at, self._leave_at(found)) if time]
-        return min(times, default=0)
+        return max(soonest, min(times)) if times else 0
 
     def _due_of(self, key: bytes) -> int | None:
         rest = self._resting.get(key)
         return None if rest is None else ticket.due_of(rest)
 
-    def _leave(self, key: bytes, held: Ticket, now: int, making: _Making) -> None:
+    def _leave(self, key: bytes, customer: int, names: list[str], now: int, making: _Making) -> None:
         """Forget a ticket; a mark stays for another horizon, by which its late events are known.
 
         What it contributed lies in panes that are older than every window, and goes with them.
@@ -368,10 +377,9 @@ class Partition:
         self._resting.pop(key)
         self._left[key] = now
         making.histories.append({"key": key, "value": _LEFT + now.to_bytes(8, "big")})
-        if held.told.customer:
+        if customer:
             left = CustomerTicket(ticket_id=key.decode(), partition=self.number, left=True)
-            customer = held.history.names[held.told.customer - 1]
-            making.customers.append({"key": customer.encode(), "value": encode(left)})
+            making.customers.append({"key": names[customer - 1].encode(), "value": encode(left)})
 
     def _forget_left(self, now: int, histories: list[Output]) -> None:
         horizon = self.config.horizon_ms
@@ -409,7 +417,7 @@ class Partition:
             found = facts(kept.records, kept.names, now, self._graph, self.config, kept.contact)
             after = self._told(key, found, kept.names)
             told.append(after.contributions)
-            due = self._due(found)
+            due = self._due(found, now + 1)
             self._resting.put(key, ticket.rest(due, after, kept.encode()))
             if due:
                 self._timers.set(due, key)

@@ -209,7 +209,9 @@ class Processor:
             if self._partitions.get(number) is not partition:
                 return  # Lost meanwhile, and with it all others.
             if partition.pending:
-                published = partition.cut()
+                # What is unread may be of other tickets of the same customers.
+                heard = all(self._consumer.at_end(TP(topic, number)) for topic in INNER_TOPICS)
+                published = partition.cut(may_leave=heard and not self.behind)
                 records += [
                     (topic, ANY_PARTITION if topic == CUSTOMERS else number, cast(list[Output], outputs))
                     for topic, outputs in published.records.items()
@@ -287,6 +289,10 @@ class Processor:
         """Whether the worker is catching up."""
         return self.input_lag() > _BEHIND_RECORDS
 
+    @property
+    def _inner_lag(self) -> int:
+        return max(0, self._inner_told - self._inner_read)
+
     def input_lag(self) -> int:
         """Records of the inputs that are not applied yet."""
         consumer = self._consumer
@@ -331,7 +337,7 @@ class Processor:
             input_lag=self.input_lag(),
             sink_lag=sink_lag,
             published=self.published,
-            inner_lag=max(0, self._inner_told - self._inner_read),
+            inner_lag=self._inner_lag,
             sla_events=dict(breaches),
             sink_records=sink_records,
         )

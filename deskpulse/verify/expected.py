@@ -17,7 +17,7 @@ from streams.calendars import DAY_MS
 from streams.cells import backlog_changes, expand
 from streams.config import DomainConfig
 from streams.contributions import contributions, pack
-from streams.customers import MOST_TICKETS, Entry, entry_of, judge, of_facts
+from streams.customers import Entry, contacts, entry_of, of_facts
 from streams.facts import Facts, facts
 from streams.history import Contact, History, decode
 from streams.partition import Partition
@@ -84,13 +84,10 @@ class Expected:
             on_progress(done, len(self._tickets))
         fcr_ms = self._config.fcr_days * DAY_MS
         for customer, entries in by_customer.items():
-            # More are no person's; the workers keep none of them.
-            if not 1 < len(entries) <= MOST_TICKETS:
-                continue
-            for entry in entries:
+            for entry, said in contacts(entries, fcr_ms):
                 # A ticket that has left the horizon hears no more of the others.
                 until = left_at.get(entry.ticket_id, _NEVER)
-                repeat_at, recovered_at = [at if at < until else 0 for at in judge(entry, entries, fcr_ms)]
+                repeat_at, recovered_at = [at if at < until else 0 for at in said]
                 if repeat_at or recovered_at:
                     self._contacts[entry.ticket_id] = Contact(customer, repeat_at, recovered_at)
 

@@ -15,17 +15,21 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deskpulse.local.kafka import LocalKafka
 from deskpulse.local.worker import LocalWorker, is_idle
+from deskpulse.settings import load
 from schemas.events import INPUT_TOPICS, AnyEvent, decode
 from schemas.outputs import DEAD_LETTERS
 from sinks.clickhouse import ClickHouseTarget, connect
 from sources.publisher import Publisher
 from sources.simulator import SimulatorConfig, simulate
 from sources.traffic import publish
+from streams.config import DomainConfig
 from streams.figures import FIGURES, WINDOWS_SECONDS
 from streams.measures import NUMBER_OF
 from streams.topics import default_specs, ensure_topics
 from tests import oracle
 
+AGREEMENTS = Path(__file__).parents[2] / "deskpulse" / "demo.toml"
+"""Policies with every target, some by opening hours."""
 DIMENSIONS = ("channel", "priority", "team")
 PARTITIONS = 4
 TICKETS = 1_500
@@ -42,6 +46,7 @@ class Desk:
     status: dict[str, Any]
     metrics: str
     client: Client
+    config: DomainConfig
 
     @property
     def now_ms(self) -> int:
@@ -60,6 +65,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         publisher.connect((*INPUT_TOPICS, DEAD_LETTERS))
         publish(iter(traffic), publisher)
         settings = {
+            "DESKPULSE_CONFIG": str(AGREEMENTS),
             "DESKPULSE_KAFKA__BOOTSTRAP": kafka.bootstrap,
             "DESKPULSE_KAFKA__PARTITIONS": str(PARTITIONS),
             "DESKPULSE_WORKER__CLOCK": "event",
@@ -80,7 +86,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             worker.stop()
     clickhouse = connect(ClickHouseTarget(path=folder / "clickhouse"))
     events = {decode(value).id: decode(value) for _, _, _, value in traffic}
-    yield Desk(list(events.values()), len(traffic), status, metrics, clickhouse)
+    yield Desk(list(events.values()), len(traffic), status, metrics, clickhouse, load(AGREEMENTS).domain())
     clickhouse.close()
 
 
@@ -94,11 +100,13 @@ def test_every_record_is_counted_and_repeated_ones_as_duplicates(desk: Desk) -> 
 
 
 def test_facts_in_clickhouse_are_those_of_the_oracle(desk: Desk) -> None:
-    expected = oracle.facts(desk.events, desk.now_ms)
+    expected = oracle.facts(desk.events, desk.now_ms, desk.config)
     names = [
         "events", "customer_id", "status", "channel", "priority", "team", "agent_id", "first_touch_seconds",
         "first_reply_seconds", "first_resolution_seconds", "full_resolution_seconds", "solves", "reopens",
         "agent_replies", "one_touch", "no_followup", "no_reopen", "fcr", "fcr_final", "merged_into", "deleted",
+        "no_repeat", "handoff_reply_seconds", "customer_messages", "agents", "channel_switches", "unanswered", "policy",
+        "handled_by", "bot_resolved", "bot_resolved_durably", "service_recovery",
     ]  # fmt: skip
     rows = desk.client.query(f"SELECT ticket_id, {', '.join(names)} FROM deskpulse.ticket_facts FINAL").result_rows
     found = {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
@@ -108,7 +116,7 @@ def test_facts_in_clickhouse_are_those_of_the_oracle(desk: Desk) -> None:
 
 
 def test_cells_in_clickhouse_are_those_of_the_oracle(desk: Desk) -> None:
-    expected = oracle.cells(desk.events, desk.now_ms, "hour")
+    expected = oracle.cells(desk.events, desk.now_ms, "hour", desk.config)
     counts = (
         "created",
         "solves",
@@ -118,6 +126,13 @@ def test_cells_in_clickhouse_are_those_of_the_oracle(desk: Desk) -> None:
         "fcr",
         "csat_answers",
         "first_reply_ms",
+        "next_reply_ms",
+        "full_resolution_business_ms",
+        "no_repeat",
+        "bot_resolved",
+        "recovered_tickets",
+        "sla_first_reply_breached",
+        "sla_resolution_met",
     )
     summed = ", ".join(f"sum(c.{name})" for name in counts)
     rows = desk.client.query(
@@ -140,7 +155,7 @@ def test_gauges_and_views_are_what_the_oracle_says(desk: Desk) -> None:
     }
     compared = 0
     for window, seconds in WINDOWS_SECONDS.items():
-        groups = oracle.by_group(oracle.window_totals(desk.events, desk.now_ms, window), DIMENSIONS)
+        groups = oracle.by_group(oracle.window_totals(desk.events, desk.now_ms, window, desk.config), DIMENSIONS)
         for dimension in ("all", *DIMENSIONS):
             rows = desk.client.query(
                 "SELECT * FROM deskpulse.figures_by(dimension={dimension:String}, seconds={seconds:UInt32}, "
@@ -164,7 +179,7 @@ def test_gauges_and_views_are_what_the_oracle_says(desk: Desk) -> None:
 
 
 def test_the_backlog_is_what_the_oracle_says(desk: Desk) -> None:
-    open_tickets = oracle.backlog(desk.events, desk.now_ms)
+    open_tickets = oracle.backlog(desk.events, desk.now_ms, desk.config)
     found = {
         (sample.labels["dimension"], sample.labels["value"], sample.labels["status"]): sample.value
         for family in text_string_to_metric_families(desk.metrics)
@@ -175,6 +190,35 @@ def test_the_backlog_is_what_the_oracle_says(desk: Desk) -> None:
     for ticket in open_tickets:
         for group in (("all", ""), *((name, ticket.attributes[name]) for name in DIMENSIONS)):
             expected[*group, ticket.status] = expected.get((*group, ticket.status), 0) + 1
+    assert found == expected != {}
+
+
+def test_what_was_raised_of_agreements_is_what_the_oracle_says(desk: Desk) -> None:
+    rows = desk.client.query(
+        "SELECT ticket_id, target, toUnixTimestamp64Milli(started_at), instance, kind, toUnixTimestamp64Milli(at) "
+        "FROM deskpulse.sla_log"
+    ).result_rows
+    assert {tuple(row) for row in rows} == oracle.sla_events(desk.events, desk.now_ms, desk.config)
+    assert {row[4] for row in rows} == {"at_risk", "breached", "met", "cancelled"}
+
+
+def test_running_instances_and_who_waits_are_what_the_oracle_says(desk: Desk) -> None:
+    found: dict[tuple[str, ...], float] = {}
+    for family in text_string_to_metric_families(desk.metrics):
+        for sample in family.samples:
+            labels = sample.labels
+            if sample.name == "support_sla_instances" and sample.value:
+                found[labels["dimension"], labels["value"], labels["target"], labels["state"]] = sample.value
+            if sample.name == "support_unanswered_tickets" and sample.value:
+                found[labels["dimension"], labels["value"]] = sample.value
+    expected: dict[tuple[str, ...], float] = {}
+    for one in oracle.running(desk.events, desk.now_ms, desk.config):
+        for group in (("all", ""), *((name, one.attributes[name]) for name in DIMENSIONS)):
+            expected[*group, one.target, one.state] = expected.get((*group, one.target, one.state), 0) + 1
+    for ticket in oracle.backlog(desk.events, desk.now_ms, desk.config):
+        for group in (("all", ""), *((name, ticket.attributes[name]) for name in DIMENSIONS)):
+            if ticket.unanswered:
+                expected[group] = expected.get(group, 0) + 1
     assert found == expected != {}
 
 
