@@ -80,9 +80,11 @@ class Instance:
 class Clock:
     """The times in which a clock runs: spans, of which the last may have no end."""
 
-    def __init__(self, spans: list[tuple[int, int]]) -> None:
+    def __init__(self, spans: list[tuple[int, int]], places: list[tuple[int, int]]) -> None:
         self.spans = spans
         """From and until; the last one's until is ``_NEVER`` while it runs, or ran right before the end."""
+        self.places = places
+        """The places in the history of the events that began and ended each: what happens at one time has an order."""
 
     def elapsed_ms(self, calendar: Calendar, until: int) -> int:
         """How much of a calendar's time has run until a time."""
@@ -105,16 +107,18 @@ class Clock:
             return calendar.due_ms(begun, left)
         return None
 
-    def until(self, at: int) -> Clock:
-        """The clock as it was at a time: had it run on from there, where it ran."""
-        spans = [span for place, span in enumerate(self.spans) if place == 0 or span[0] < at]
-        if spans and spans[-1][1] >= at:
+    def before(self, event: int) -> Clock:
+        """The clock as it was right before an event: had it run on from there, where it ran."""
+        begun = [number for number, (start, _) in enumerate(self.places) if start < event]
+        spans = self.spans[: len(begun)]
+        places = self.places[: len(begun)]
+        if spans and places[-1][1] >= event:
             spans[-1] = (spans[-1][0], _NEVER)
-        return Clock(spans)
+        return Clock(spans, places)
 
 
-Span = tuple[int, Policy | None]
-"""From when a policy is in force for a wait."""
+Span = tuple[int, Policy | None, int]
+"""From when a policy is in force for a wait, and the place in the history of the event that brought it."""
 
 
 def instances(story: Story, now: int) -> tuple[list[Instance], int | None]:
@@ -134,7 +138,7 @@ def instances(story: Story, now: int) -> tuple[list[Instance], int | None]:
             continue
         waits = {"first_reply": story.first_waits, "next_reply": story.next_waits}.get(target, story.updates)
         for wait in waits:
-            clock = Clock([(wait.start.at, _NEVER)])
+            clock = Clock([(wait.start.at, _NEVER)], [(wait.start.place, _NEVER)])
             changes_at = min(changes_at, _judge(target, wait, clock, changes_of(story, wait), (), now, found))
     found.sort(key=_order)
     numbers: dict[tuple[str, int], int] = {}
@@ -152,13 +156,16 @@ def _order(instance: Instance) -> tuple[int, int]:
 def changes_of(story: Story, wait: Wait) -> list[Span]:
     """The policies in force along a wait; a change in the event that ends it is none any more."""
     last = _NEVER if wait.end is None else wait.end.place
-    later = [(moment.at, moment.state.policy) for moment in story.states if wait.start.place < moment.place < last]
-    return [(wait.start.at, wait.start.state.policy), *later]
+    start = wait.start
+    later = [
+        (moment.at, moment.state.policy, moment.place) for moment in story.states if start.place < moment.place < last
+    ]
+    return [(start.at, start.state.policy, start.place), *later]
 
 
 def changes_of_work(story: Story, wait: Wait) -> list[Span]:
     """The same; a change while the ticket is solved or closed takes effect at its reopening."""
-    found: list[Span] = [(wait.start.at, wait.start.state.policy)]
+    found: list[Span] = [(wait.start.at, wait.start.state.policy, wait.start.place)]
     last = _NEVER if wait.end is None else wait.end.place
     status = story.statuses[0][1]
     following = 1
@@ -167,7 +174,7 @@ def changes_of_work(story: Story, wait: Wait) -> list[Span]:
             status = story.statuses[following][1]
             following += 1
         if wait.start.place < moment.place < last and status < SOLVED:
-            found.append((moment.at, moment.state.policy))
+            found.append((moment.at, moment.state.policy, moment.place))
     return found
 
 
@@ -176,16 +183,18 @@ def work_clock(story: Story, counting: frozenset[int]) -> tuple[Wait | None, Clo
     wait: Wait | None = None
     spans: list[tuple[int, int]] = []
     solved: list[tuple[int, int]] = []
-    since = -1
+    places: list[tuple[int, int]] = []
+    since = since_place = -1
     solved_since = -1
     for moment, status in story.statuses:
         if wait is None and status < SOLVED:
             wait = Wait(moment)
         if since >= 0 and status not in counting:
             spans.append((since, moment.at))
+            places.append((since_place, moment.place))
             since = -1
         elif since < 0 and status in counting:
-            since = moment.at
+            since, since_place = moment.at, moment.place
         if status >= SOLVED and solved_since < 0:
             solved_since = moment.at
         elif status < SOLVED and solved_since >= 0:
@@ -193,6 +202,7 @@ def work_clock(story: Story, counting: frozenset[int]) -> tuple[Wait | None, Clo
             solved_since = -1
     if since >= 0:
         spans.append((since, _NEVER))
+        places.append((since_place, _NEVER))
     elif story.status >= SOLVED and spans and _ran_until_solve(story, counting):
         spans[-1] = (spans[-1][0], _NEVER)
     if wait is not None:
@@ -202,7 +212,7 @@ def work_clock(story: Story, counting: frozenset[int]) -> tuple[Wait | None, Clo
         elif story.merge is not None:
             wait.end = story.merge
             wait.ended_by = BY_MERGE
-    return wait, Clock(spans), solved
+    return wait, Clock(spans, places), solved
 
 
 def _ran_until_solve(story: Story, counting: frozenset[int]) -> bool:
@@ -232,12 +242,12 @@ def _judge(
     target_ms = share_ms = -1
     changed_at = share_changed_at = started_at
     running: Instance | None = None
-    for place, (begun, policy) in enumerate(changes):
-        until = changes[place + 1][0] if place + 1 < len(changes) else _NEVER
+    for number, (begun, policy, event) in enumerate(changes):
+        until = changes[number + 1][0] if number + 1 < len(changes) else _NEVER
         wanted_ms = -1 if policy is None else policy.targets.get(target, -1)
         if policy is None or wanted_ms < 0:
             if running is not None and calendar is not None:
-                as_it_was = clock.until(begun)
+                as_it_was = clock.before(event)
                 running.due_at = _not_before(changed_at, as_it_was.due(calendar, target_ms))
                 if not running.at_risk_raised:
                     running.at_risk_at = _not_before(share_changed_at, as_it_was.due(calendar, share_ms))

@@ -30,7 +30,7 @@ from streams.story import Moment, Story, Wait
 
 Told: TypeAlias = Iterator[tuple[int, str, str]]
 """When, the kind of line (``timeline.KINDS``) and its text."""
-Step: TypeAlias = tuple[int, Policy | None]
+Step: TypeAlias = tuple[int, Policy | None, int]
 """From when a policy holds for a wait."""
 Named: TypeAlias = tuple[str, Instance]
 """An instance with what it is called."""
@@ -76,7 +76,7 @@ def _of_wait(
     name = ""
     number = 0
     running: Named | None = None
-    for at, policy in steps:
+    for at, policy, _ in steps:
         if running is not None and _is_over(running[1], at):
             running = None
         if policy is None or target not in policy.targets:
@@ -160,7 +160,7 @@ def why_ended(story: Story, instance: Instance) -> str:
 
 def why_breached(instance: Instance, steps: Sequence[Step]) -> str:
     """Why an instance breached when it did."""
-    changes = [policy for moment, policy in steps[1:] if moment == instance.breached_at and policy is not None]
+    changes = [policy for moment, policy, _ in steps[1:] if moment == instance.breached_at and policy is not None]
     if changes:
         over = business(changes[-1].targets.get(instance.target, 0))
         return f"the {over} of policy {changes[-1].name} were over when it came to hold"
