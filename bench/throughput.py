@@ -23,6 +23,7 @@ from schemas.outputs import CELLS, CONTACTS, CUSTOMERS, FACTS, HISTORIES
 CORE: Final = 0
 STOCK_EVENTS: Final = 20_000
 DEADLINE_SECONDS: Final = 300.0
+AGREEMENTS: Final = Path(__file__).parents[1] / "deskpulse" / "demo.toml"
 _PROFILES: Final = {".svg": "flamegraph", ".txt": "raw"}
 
 Weighed = tuple[float, dict[str, float]]
@@ -61,11 +62,13 @@ def throughput(events: int, rounds: int, days: Sequence[float], profile: Path | 
             inputs = on.ends(INPUT_TOPICS)
             prefix = f"stock-{number}."
             few = on.publish_plainly(desk, min(total, STOCK_EVENTS), prefix)
-            runs: dict[str, list[Run]] = {"raw": [], "deskpulse": [], "faust": []}
+            runs: dict[str, list[Run]] = {"raw": [], "deskpulse": [], "agreements": [], "faust": []}
             for turn in range(rounds):
                 runs["raw"].append(raw(on, inputs))
                 told = profile if turn == rounds - 1 else None
                 runs["deskpulse"].append(processor(on, f"bench-{number}-{turn}", total, inputs, told))
+                group = f"agreements-{number}-{turn}"
+                runs["agreements"].append(processor(on, group, total, inputs, config=AGREEMENTS))
                 runs["faust"].append(stock(on, f"stock-{number}-{turn}", few, prefix))
             written = on.records((HISTORIES, FACTS, CELLS, CUSTOMERS, CONTACTS))
             tables.append(_table(desk, total, runs))
@@ -90,10 +93,13 @@ def stock(on: Stage, name: str, events: int, prefix: str) -> Run:
     return Run(**answer_of(CORE, "stock", on.folder, question, DEADLINE_SECONDS))
 
 
-def processor(on: Stage, group: str, total: int, inputs: Offsets, profile: Path | None = None) -> Run:
+def processor(
+    on: Stage, group: str, total: int, inputs: Offsets, profile: Path | None = None, config: Path | None = None
+) -> Run:
     """The worker with the role ``processor``, on new output topics, in a new group."""
     on.make_topics(inputs=False)
-    with worker(on.folder, on.settings(group, clock="event"), CORE) as running:
+    settings = on.settings(group, clock="event") | ({} if config is None else {"config": config})
+    with worker(on.folder, settings, CORE) as running:
         return processed(on, running, group, total, inputs, profile)
 
 
@@ -162,6 +168,7 @@ def _table(desk: Desk, total: int, runs: dict[str, list[Run]]) -> Table:
     named = {
         "raw": "raw: consume() and decode",
         "deskpulse": "deskpulse processor, everything on",
+        "agreements": "the same with service-level policies, six targets",
         "faust": f"stock Faust, one table ({runs['faust'][0].events:,} events)",
     }
     rows = [
