@@ -48,9 +48,9 @@ def labels(instances: Sequence[Instance]) -> list[str]:
 
 def told_clocks(facts: Facts, story: Story) -> Told:
     """Everything that happened to the clocks of a ticket."""
-    waiting: dict[tuple[str, int, int], list[Named]] = {}
+    waiting: dict[tuple[str, int], list[Named]] = {}
     for label, one in zip(labels(facts.sla), facts.sla, strict=True):
-        waiting.setdefault((one.target, one.started_at, one.number), []).append((label, one))
+        waiting.setdefault((one.target, one.started_at), []).append((label, one))
     for target in dict.fromkeys(one.target for one in facts.sla):
         for wait in _waits(story, target):
             yield from _of_wait(facts, story, target, wait, waiting)
@@ -67,9 +67,7 @@ def _steps(story: Story, target: str, wait: Wait) -> list[Step]:
     return changes_of_work(story, wait) if target in COUNTING else changes_of(story, wait)
 
 
-def _of_wait(
-    facts: Facts, story: Story, target: str, wait: Wait, waiting: dict[tuple[str, int, int], list[Named]]
-) -> Told:
+def _of_wait(facts: Facts, story: Story, target: str, wait: Wait, waiting: dict[tuple[str, int], list[Named]]) -> Told:
     """The instances of one wait, which follow each other."""
     steps = _steps(story, target, wait)
     held: tuple[int, Calendar] | None = None
@@ -94,7 +92,7 @@ def _of_wait(
             yield at, "changed", f"{running[0]} is now {by}, from its own start"
         else:
             number += 1
-            running = waiting[target, wait.start.at, number].pop(0)
+            running = waiting[target, wait.start.at].pop(0)
             begun = why_started(story, wait.start, target) if at == wait.start.at and number == 1 else "a new target"
             yield at, "started", f"{running[0]} starts ({begun}): {by}, calendar {policy.calendar.name}"
             yield from _of_instance(facts, story, *running, at, steps)
