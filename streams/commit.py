@@ -135,13 +135,14 @@ class TransactionalCommitter:
         transactional_id: str,
         *,
         transaction_timeout_seconds: float = 10.0,
+        make_producer: Callable[[dict[str, Any]], confluent_kafka.Producer] = confluent_kafka.Producer,
     ) -> None:
         """Take the client's settings (``bootstrap.servers``, security) and an id that is the worker's alone.
 
         A worker that restarts under its old id ends at once the transaction that it left open; under another id,
         readers wait for ``transaction_timeout_seconds`` and the broker's clean-up interval (10 s by default).
         """
-        self._producer = confluent_kafka.Producer(
+        self._producer = make_producer(
             client_config(
                 producer_config,
                 defaults=_DEFAULTS,

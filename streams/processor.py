@@ -37,7 +37,7 @@ from streams.customers import Customers
 from streams.live import Health, LiveFigures, SlaLabels
 from streams.partition import Partition, Refused
 from streams.picture import picture
-from streams.restore import read_to_end
+from streams.restore import ReadToEnd, read_to_end
 from streams.transport import App, Batch, Consumer
 from streams.watermark import Watermark
 
@@ -87,6 +87,7 @@ class Processor:
         client: ClientSettings,
         config: ProcessorConfig,
         clock_ms: Callable[[], int] = wall_clock_ms,
+        read_back: ReadToEnd = read_to_end,
     ) -> None:
         self.config = config
         self.commits = 0
@@ -95,6 +96,7 @@ class Processor:
         self._committer = committer
         self._client = client
         self._clock_ms = clock_ms
+        self._read_back = read_back
         self._dimensions = Dimensions(config.domain.dimensions)
         self._graph = AttributeGraph(self._dimensions, config.domain.policies)
         self._partitions: dict[int, Partition] = {}
@@ -242,11 +244,13 @@ class Processor:
         for number in sorted({tp.partition for tp in partitions}):
             watermark = Watermark(INPUT_TOPICS, self.config.grace_ms, self.config.event_clock)
             partition = Partition(number, self.config.domain, self._dimensions, self._graph, watermark)
-            await read_to_end(self._client, HISTORIES, number, partition.restore, deadline_seconds=_RESTORE_SECONDS)
+            await self._read_back(self._client, HISTORIES, number, partition.restore, deadline_seconds=_RESTORE_SECONDS)
             await asyncio.to_thread(partition.restored)
             restored[number] = partition
             step = customers[number] = Customers(self.config.domain.fcr_days * DAY_MS)
-            await read_to_end(self._client, CUSTOMER_TICKETS, number, step.restore, deadline_seconds=_RESTORE_SECONDS)
+            await self._read_back(
+                self._client, CUSTOMER_TICKETS, number, step.restore, deadline_seconds=_RESTORE_SECONDS
+            )
         self._partitions, self._customers = restored, customers
         self._assigned = True
         tickets, seconds = sum(map(len, restored.values())), time.monotonic() - began

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import confluent_kafka
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
@@ -28,6 +28,21 @@ _CONSUME_SECONDS: Final = 0.02
 
 class RestoreError(Exception):
     """A changelog could not be read to its end."""
+
+
+class ReadToEnd(Protocol):
+    """How a changelog is read back: :func:`read_to_end`, or what stands in for it without Kafka."""
+
+    async def __call__(
+        self,
+        config: ClientSettings,
+        topic: str,
+        partition: int,
+        on_records: Callable[[Sequence[tuple[bytes, bytes | None]]], None],
+        *,
+        deadline_seconds: float,
+    ) -> int:
+        """See :func:`read_to_end`."""
 
 
 async def read_to_end(
