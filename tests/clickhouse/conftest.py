@@ -1,4 +1,7 @@
-"""The engines on which the suite runs: always the one inside the process, and a server where Docker answers."""
+"""The engines on which the suite runs: always the one inside the process, and a server where Docker answers.
+
+Over HTTP without Docker there is a stand-in for the server, with the same engine behind it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from clickhouse_connect.driver.client import Client
 
 from sinks.clickhouse import ClickHouseTarget, UnreachableError, connect
 from sinks.migrations import migrate
+from tests.clickhouse.stand_in_process import StandInProcess, stand_in
 
 SERVER_IMAGE = "clickhouse/clickhouse-server:26.8"
 
@@ -32,6 +36,8 @@ def docker_is_missing() -> str:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         engines = ["in process"] if docker_is_missing() else ["in process", "over HTTP"]
+        if getattr(metafunc.module, "ALSO_OVER_THE_STAND_IN", False):
+            engines.append("stand-in")
         metafunc.parametrize("engine", engines, indirect=True, scope="package")
 
 
@@ -40,11 +46,21 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == "over HTTP":
         yield from _server()
         return
+    if request.param == "stand-in":
+        yield request.getfixturevalue("standing_in").target()
+        return
     target = ClickHouseTarget(path=tmp_path_factory.mktemp("clickhouse"))
     # The engine lives as long as a client of it; opening it anew for every test would cost a second each.
     keeps_the_engine = connect(target)
     yield target
     keeps_the_engine.close()
+
+
+@pytest.fixture(scope="package")
+def standing_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandInProcess]:
+    """A stand-in for a server; who lets it fail heals it."""
+    with stand_in(tmp_path_factory.mktemp("stand-in"), username="deskpulse", password="secret of the test") as it:
+        yield it
 
 
 def _server() -> Iterator[ClickHouseTarget]:
