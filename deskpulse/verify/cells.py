@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
+from deskpulse.recompute.cell_rows import Values, read, told, whole
 from deskpulse.verify.differences import HOUR_CELLS, MINUTE_CELLS, Differences, instant
 from deskpulse.verify.expected import Expected
 from deskpulse.verify.looks import Look
-from schemas.outputs import ATTRIBUTES, CELLS
-from sinks.tables import BUCKET_COLUMNS, COUNT_COLUMNS, MEASURE_COLUMNS, SUM_COLUMNS
+from schemas.outputs import CELLS
 from streams.partition import Partition
 
 _KINDS: Final = {"minute": MINUTE_CELLS, "hour": HOUR_CELLS}
 _MINUTE_MS: Final = 60_000
-_PLAIN: Final = [column.name for column in (*COUNT_COLUMNS, *SUM_COLUMNS)]
-_BUCKETS: Final = [(column.name, column.name.removesuffix("uckets")) for column in BUCKET_COLUMNS]
-"""Columns of buckets, and what the names of their measures begin with."""
-_FIXED: Final = ("toUnixTimestamp64Milli(pane_at)", "_offset", *ATTRIBUTES)
 _NOTHING: Final[dict[str, int]] = {}
 
-Values = tuple[str, ...]
-"""Of every attribute, empty where it is no dimension."""
 Pane = dict[Values, dict[str, int]]
 
 
@@ -57,8 +51,16 @@ def _of_partition(
     client: Client, resolution: str, partition: Partition, expected: Expected, look: Look, differences: Differences
 ) -> Compared:
     since_ms = _since_ms(resolution, partition)
-    rows, later = _rows(client, resolution, partition.number, since_ms, look.end_of(CELLS, partition.number))
-    values = [_whole(expected, number) for number in range(len(expected.dimensions.values))]
+    rows = read(client, resolution, partition.number, since_ms)
+    end = look.end_of(CELLS, partition.number)
+    later: set[tuple[int, Values]] = set()
+    if end is not None:
+        later = {(ms, values) for ms, pane in rows.items() for values, cell in pane.items() if cell.offset >= end}
+    found = {
+        pane_ms: {values: cell.measures for values, cell in pane.items() if cell.measures}
+        for pane_ms, pane in rows.items()
+    }
+    values = [whole(expected.dimensions, number) for number in range(len(expected.dimensions.values))]
     cells = partition.panes[resolution].take_dirty()
     panes: set[int] = set()
     for minute, of_pane in groupby(cells, key=lambda cell: cell[0]):
@@ -66,10 +68,10 @@ def _of_partition(
         wanted: Pane = {values[number]: measures for _, number, measures in of_pane}
         if pane_ms >= since_ms:
             panes.add(pane_ms)
-            _compare_pane(resolution, partition.number, pane_ms, wanted, rows.get(pane_ms, {}), later, differences)
-    for pane_ms in sorted(rows.keys() - panes):
-        _compare_pane(resolution, partition.number, pane_ms, {}, rows[pane_ms], later, differences)
-    return Compared(sum(map(len, rows.values())), len(later))
+            _compare_pane(resolution, partition.number, pane_ms, wanted, found.get(pane_ms, {}), later, differences)
+    for pane_ms in sorted(found.keys() - panes):
+        _compare_pane(resolution, partition.number, pane_ms, {}, found[pane_ms], later, differences)
+    return Compared(sum(map(len, found.values())), len(later))
 
 
 def _since_ms(resolution: str, partition: Partition) -> int:
@@ -80,41 +82,6 @@ def _since_ms(resolution: str, partition: Partition) -> int:
     # What tickets contributed that have left the horizon since is no more in a pane that changes later.
     kept = 0 if horizon is None else -((horizon - partition.watermark.value) // width_ms)
     return max(panes.oldest, kept) * width_ms
-
-
-def _rows(
-    client: Client, resolution: str, partition: int, since_ms: int, end: int | None
-) -> tuple[dict[int, Pane], set[tuple[int, Values]]]:
-    """The cells by pane, without empty ones, and which of them changed after the look."""
-    measures = [column.name for column in MEASURE_COLUMNS]
-    # The SQL is made of this program's own constants.
-    query = f"""SELECT {", ".join((*_FIXED, *measures))} FROM cells_{resolution} FINAL
-WHERE _partition = {{partition:Int32}} AND pane_at >= fromUnixTimestamp64Milli({{since:Int64}})"""  # noqa: S608
-    parameters = {"partition": partition, "since": since_ms}
-    panes: dict[int, Pane] = {}
-    later: set[tuple[int, Values]] = set()
-    for row in client.query(query, parameters=parameters).result_rows:
-        pane_ms, offset, values = row[0], row[1], tuple(row[2 : len(_FIXED)])
-        if end is not None and offset >= end:
-            later.add((pane_ms, values))
-        held = _measures(dict(zip(measures, row[len(_FIXED) :], strict=True)))
-        if held:
-            panes.setdefault(pane_ms, {})[values] = held
-    return panes, later
-
-
-def _measures(row: dict[str, Any]) -> dict[str, int]:
-    """The measures of a row that are not zero, by their names."""
-    found = {name: row[name] for name in _PLAIN if row[name]}
-    for column, prefix in _BUCKETS:
-        if row[column]:
-            found.update({f"{prefix}{bucket}": number for bucket, number in row[column].items()})
-    return found
-
-
-def _whole(expected: Expected, number: int) -> Values:
-    named = expected.dimensions.named(number)
-    return tuple([named.get(name, "") for name in ATTRIBUTES])
 
 
 def _compare_pane(
@@ -130,8 +97,7 @@ def _compare_pane(
         of_expected, of_found = wanted.get(values, _NOTHING), found.get(values, _NOTHING)
         if of_expected == of_found or (pane_ms, values) in later:
             continue
-        named = [f"{name}={value}" for name, value in zip(ATTRIBUTES, values, strict=True) if value]
-        where = f"{resolution} {instant(pane_ms)}, {', '.join(named) or 'no dimensions'}, partition {partition}"
+        where = f"{resolution} {instant(pane_ms)}, {told(values)}, partition {partition}"
         for name in sorted(of_expected.keys() | of_found.keys()):
             if of_expected.get(name, 0) != of_found.get(name, 0):
                 differences.add(_KINDS[resolution], where, name, of_expected.get(name, 0), of_found.get(name, 0))

@@ -9,9 +9,11 @@ from typing import Any, Final, NamedTuple
 from clickhouse_connect.driver.client import Client
 
 from deskpulse.durations import duration_ms
+from deskpulse.recompute import archive
+from deskpulse.recompute.tickets import Tickets
 from deskpulse.settings import Settings
-from deskpulse.verify import archive, cells, gauges, tickets
-from deskpulse.verify.differences import Difference, Differences
+from deskpulse.verify import cells, gauges, tickets
+from deskpulse.verify.differences import ARCHIVE, Difference, Differences
 from deskpulse.verify.expected import Expected
 from deskpulse.verify.looks import Look
 from streams.calendars import DAY_MS
@@ -73,15 +75,20 @@ def verify(
     def of(doing: str, unit: str) -> Callable[[int, int], None]:
         return lambda done, total: on_progress(doing, unit, done, total)
 
-    read = archive.read(client, look, differences, of("reading the archive", "events"))
-    expected = Expected(read.tickets, _times(client, look), settings.domain())
-    expected.meet_customers(of("meeting customers", "tickets"))
+    read = archive.read(client, look.end_of, look.refused, look.late, of("reading the archive", "events"))
+    for ticket_id in read.strays:
+        found = "several; its events were published under different keys or with different partitioners"
+        differences.add(ARCHIVE, f"ticket {ticket_id}", "partition", "one for all of its events", found)
+    times = _times(client, look)
+    kept = Tickets(read.tickets, times, settings.domain())
+    kept.meet_customers(of("meeting customers", "tickets"), as_workers_do=True)
+    expected = Expected(kept, times)
     lossy = _is_lossy(client, settings)
     compared = tickets.compare(
         client, read.tickets, expected, look, lossy, differences, of("comparing tickets", "tickets")
     )
     expected.finish()
-    found = {}
+    of_cells = {}
     # Before the cells, of which each is looked at and then done with.
     samples = sum(
         gauges.compare(worker, expected, settings.worker.dimension_limit, differences)
@@ -89,7 +96,7 @@ def verify(
         if worker.metrics
     )
     for resolution in ("minute", "hour"):
-        found[resolution] = cells.compare(
+        of_cells[resolution] = cells.compare(
             client, resolution, expected, look, differences, of(f"comparing {resolution} cells", "partitions")
         )
     if compared.moved:
@@ -102,8 +109,8 @@ def verify(
         "tickets": len(read.tickets),
         "facts": compared.facts,
         "sla_events": compared.sla_events,
-        "minute_cells": found["minute"].cells,
-        "hour_cells": found["hour"].cells,
+        "minute_cells": of_cells["minute"].cells,
+        "hour_cells": of_cells["hour"].cells,
         "gauges": samples,
     }
     return Report(look.idle if look.workers else None, counts, told, differences.kept, dict(differences.by_kind))

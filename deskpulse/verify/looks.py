@@ -64,6 +64,8 @@ class Look(Struct, frozen=True):
     """Topic and partition to the first offset that is later than the look; empty where Kafka did not answer."""
     refused: list[tuple[str, int, int]] = []
     """Topic, partition and offset of the input records that the workers refused, which count nowhere."""
+    late: list[tuple[str, int, int]] = []
+    """Those of them that were refused because their tickets had left the horizon; a backfill counts them."""
     told: list[str] = []
     """What could not be looked at, in words."""
 
@@ -107,7 +109,9 @@ def look(
         if there and found is None:
             told.append("the workers were never idle: differences can be of records on their way, gauges are left out")
         workers, ends = found or ([_at_work(url) for url in there], kafka.ends())
-        return Look(found is not None, workers, ends, kafka.refused(), told)
+        refused = kafka.refused()
+        late = [place for code, place in refused if code == "late"]
+        return Look(found is not None, workers, ends, [place for _, place in refused], late, told)
     finally:
         kafka.close()
 
@@ -253,13 +257,13 @@ class _Kafka:
             found.setdefault(at.topic, {})[at.partition] = end
         return found
 
-    def refused(self) -> list[tuple[str, int, int]]:
-        """The origins of all late records and dead letters. Raises ``KafkaException``."""
+    def refused(self) -> list[tuple[str, tuple[str, int, int]]]:
+        """Why and where all late records and dead letters were read. Raises ``KafkaException``."""
         asked = self._of(REFUSED_TOPICS)
         for at in asked:
             at.offset = 0
         self._consumer.assign(asked)
-        found: list[tuple[str, int, int]] = []
+        found: list[tuple[str, tuple[str, int, int]]] = []
         left = len(asked)
         while left:
             for message in self._consumer.consume(_RECORDS_AT_ONCE, 1.0):
@@ -277,13 +281,13 @@ class _Kafka:
         self._consumer.close()
 
 
-def _origin(message: Message) -> list[tuple[str, int, int]]:
-    """Where a refused record was read; nothing of a bad line of a file, which never was in an input."""
+def _origin(message: Message) -> list[tuple[str, tuple[str, int, int]]]:
+    """Why and where a refused record was read; nothing of a bad line of a file, which never was in an input."""
     pairs: Any = message.headers() or []
     headers = {name: value.decode() for name, value in pairs if value is not None}
     try:
-        topic = headers["origin_topic"]
-        place = int(headers["origin_partition"]), int(headers["origin_offset"])
+        topic, code = headers["origin_topic"], headers["reason"].partition(":")[0]
+        place = topic, int(headers["origin_partition"]), int(headers["origin_offset"])
     except (KeyError, ValueError):
         return []
-    return [(topic, *place)] if topic in INPUT_TOPICS else []
+    return [(code, place)] if topic in INPUT_TOPICS else []

@@ -1,0 +1,1 @@
+"""Everything derived anew from the raw archive: what ``verify`` compares with and what ``backfill`` writes."""

@@ -1,0 +1,90 @@
+"""The facts of some tickets, derived anew from their events: with what their customers' other tickets say of them.
+
+The same pure functions as the workers' (as ``streams.batch``'s), but none of what a worker carries along: no cuts, no
+withdrawals, no timers, no order of arrival.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from deskpulse.recompute.archive import Kept
+from schemas.outputs import SlaEvent, TicketFacts
+from streams.attributes import AttributeGraph, Dimensions
+from streams.calendars import DAY_MS
+from streams.config import DomainConfig
+from streams.contributions import contributions, pack
+from streams.customers import Entry, contacts, entry_of, of_facts
+from streams.facts import Facts, facts
+from streams.history import Contact, History, decode
+from streams.published import ticket_facts
+from streams.raised import events, raised
+from streams.raised import pack as pack_raised
+
+_NEVER: Final = 2**63
+
+Progress = Callable[[int, int], None]
+
+
+class Tickets:
+    """Some tickets with their events.
+
+    ``times`` are the partitions' watermarks, in milliseconds since 1970; a partition that is not there has time 0.
+    """
+
+    def __init__(self, tickets: Mapping[str, Kept], times: Mapping[int, int], config: DomainConfig) -> None:
+        self.dimensions = Dimensions(config.dimensions)
+        self.graph = AttributeGraph(self.dimensions, config.policies)
+        self.kept = tickets
+        self.config = config
+        self._times = times
+        self._contacts: dict[str, Contact] = {}
+
+    def now_of(self, ticket_id: str) -> int:
+        """The time of the ticket's partition."""
+        return self._times.get(self.kept[ticket_id].partition, 0)
+
+    def meet_customers(self, on_progress: Progress, *, as_workers_do: bool) -> None:
+        """Find out what the tickets of each customer mean for each other; to be called first.
+
+        ``as_workers_do``: a ticket that has left the horizon hears no more of the others.
+        """
+        by_customer: dict[str, list[Entry]] = {}
+        left_at: dict[str, int] = {}
+        for done, (ticket_id, kept) in enumerate(self.kept.items(), 1):
+            found, _ = self._facts(kept, self.now_of(ticket_id), None)
+            told = of_facts(ticket_id, found)
+            if told is not None:
+                by_customer.setdefault(found.customer, []).append(entry_of(told))
+                if as_workers_do and self.config.horizon_ms is not None and not found.open:
+                    left_at[ticket_id] = found.last_at + self.config.horizon_ms
+            on_progress(done, len(self.kept))
+        fcr_ms = self.config.fcr_days * DAY_MS
+        for customer, entries in by_customer.items():
+            for entry, said in contacts(entries, fcr_ms):
+                until = left_at.get(entry.ticket_id, _NEVER)
+                repeat_at, recovered_at = [at if at < until else 0 for at in said]
+                if repeat_at or recovered_at:
+                    self._contacts[entry.ticket_id] = Contact(customer, repeat_at, recovered_at)
+
+    def facts(self, ticket_id: str, now_ms: int) -> tuple[Facts, History]:
+        """The facts of a ticket as of a time, and its events."""
+        return self._facts(self.kept[ticket_id], now_ms, self._contacts.get(ticket_id))
+
+    def _facts(self, kept: Kept, now_ms: int, contact: Contact | None) -> tuple[Facts, History]:
+        history = History(*decode(kept.history))
+        return facts(history.records, history.names, now_ms, self.graph, self.config, contact), history
+
+    def record(self, ticket_id: str, found: Facts, history: History) -> TicketFacts:
+        """The facts as they are published."""
+        return ticket_facts(ticket_id, found, history.names, len(history), self.graph)
+
+    def sla(self, ticket_id: str, found: Facts) -> list[SlaEvent]:
+        """What holds of the ticket's service-level agreements."""
+        policies = self.config.policies
+        return events(ticket_id, b"", pack_raised(raised(found, policies)), found, policies) if found.sla else []
+
+    def contributions(self, found: Facts) -> bytes:
+        """What a ticket with these facts contributes to the cells, packed (``streams.contributions``)."""
+        return pack(contributions(found, self.config.policies.business))
