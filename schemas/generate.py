@@ -47,8 +47,9 @@ HEADERS: Final[dict[str, str]] = {
     "origin_partition": "The partition that it was read from, in decimal.",
     "origin_offset": "Its offset there, in decimal.",
     "origin_timestamp_ms": "The timestamp of the record, milliseconds since 1970, in decimal.",
+    outputs.WOULD_CHANGE_HEADER: "Of a late record: what it can touch, JSON of `WouldChange`.",
 }
-"""What the headers of ``outputs.DEAD_LETTER_HEADERS`` hold."""
+"""What the headers of refused records hold."""
 
 
 def generate(root: Path) -> dict[Path, str]:
@@ -115,7 +116,11 @@ def asyncapi() -> Json:
         channels[topic] = _channel(topic, told, ["RefusedRecord"])
         operations[f"write.{topic}"] = _operation("send", topic, ["RefusedRecord"])
     messages["RefusedRecord"] = _refused_record()
-    structs: list[type[Struct]] = [*events.EVENT_TYPES, *(struct for struct, _, _ in OUTPUTS.values())]
+    structs: list[type[Struct]] = [
+        *events.EVENT_TYPES,
+        *(struct for struct, _, _ in OUTPUTS.values()),
+        outputs.WouldChange,
+    ]
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -172,7 +177,8 @@ def _refused_record() -> Json:
         "headers": {
             "type": "object",
             "properties": {
-                name: {"type": "string", "description": HEADERS[name]} for name in outputs.DEAD_LETTER_HEADERS
+                name: {"type": "string", "description": HEADERS[name]}
+                for name in (*outputs.DEAD_LETTER_HEADERS, outputs.WOULD_CHANGE_HEADER)
             },
             "required": list(outputs.DEAD_LETTER_HEADERS),
         },

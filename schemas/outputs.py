@@ -278,5 +278,28 @@ class CustomerContact(Struct, kw_only=True, omit_defaults=True, gc=False):
     """The first good answer on another ticket after a failure of it, milliseconds since 1970 UTC; 0 for none."""
 
 
+class WouldChange(Struct, kw_only=True, omit_defaults=True, gc=False):
+    """What a late event can touch, as far as it tells itself: the header ``would_change`` of a late record."""
+
+    type: str
+    """Of the event."""
+    left_at_ms: int
+    """When its ticket left the horizon, milliseconds since 1970 UTC."""
+    late_seconds: float
+    """How long before the time of its partition the event had happened."""
+    pane_at_ms: int
+    """The hour in which it happened, milliseconds since 1970 UTC."""
+    measures: list[str] = []
+    """Counts and durations of the cells, by the names of ClickHouse's columns (durations without their ``_ms``)."""
+    dimensions: list[str] = []
+    """Dimensions by which the ticket would count otherwise from then on."""
+    other_panes: bool = False
+    """Whether other hours of the ticket can change, too."""
+    whole_ticket: bool = False
+    """Whether all that the ticket counts for is at stake, every measure: it was created, merged or deleted."""
+
+
 DEAD_LETTER_HEADERS: Final = ("reason", "origin_topic", "origin_partition", "origin_offset", "origin_timestamp_ms")
 """Headers of a dead letter and of a late record; key and value are those of the record, whole. Text is UTF-8."""
+WOULD_CHANGE_HEADER: Final = "would_change"
+"""One more header of a late record: JSON of :class:`WouldChange`."""

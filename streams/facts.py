@@ -289,11 +289,15 @@ def share_of(answer: Answer) -> float:
 
 
 def rank_of(answer: Answer) -> int:
-    """How good an answer is: NPS 0 detractor, 1 passive, 2 promoter; CSAT and CES 0, or 2 (satisfied, easy)."""
-    share = share_of(answer)
-    if answer.kind == NPS:
+    """How good an answer is, see :func:`rank`."""
+    return rank(answer.kind, share_of(answer))
+
+
+def rank(kind: int, share: float) -> int:
+    """How good a score is: NPS 0 detractor, 1 passive, 2 promoter; CSAT and CES 0, or 2 (satisfied, easy)."""
+    if kind == NPS:
         return int(share >= 0.7 - ALMOST) + int(share >= 0.9 - ALMOST)
-    return 2 * int(share >= (0.75 if answer.kind == CSAT else 2 / 3) - ALMOST)
+    return 2 * int(share >= (0.75 if kind == CSAT else 2 / 3) - ALMOST)
 
 
 def _surveys(found: Facts, story: Story, contact: Contact | None) -> None:

@@ -27,6 +27,7 @@ from streams.contributions import change, contributions, pack
 from streams.customers import of_facts
 from streams.facts import Facts, facts
 from streams.history import Contact, HistoryFullError
+from streams.late import would_change
 from streams.live import SlaLabels
 from streams.published import CellRecords, Output, encode, ticket_facts
 from streams.raised import events as sla_events
@@ -64,6 +65,8 @@ class Refused(NamedTuple):
     code: str
     """``bad_record``, ``key_mismatch``, ``history_full``, ``future`` or ``late``."""
     reason: str
+    would_change: bytes = b""
+    """Of a late one (``schemas.outputs.WouldChange``)."""
 
 
 @dataclass
@@ -160,7 +163,8 @@ class Partition:
                 if rest is not None:
                     held = ticket.wake(rest)
                 elif key in self._left:
-                    self._refuse(topic, record, "late", "the ticket has left the horizon")
+                    told = would_change(event, at, self._left[key], self.watermark.value, self.config)
+                    self._refuse(topic, record, "late", "the ticket has left the horizon", encode(told))
                     continue
                 else:
                     held = ticket.new()
@@ -201,8 +205,8 @@ class Partition:
                 held.changed = True
                 self._touched[key] = held
 
-    def _refuse(self, topic: str, record: Message, code: str, reason: str) -> None:
-        self._refused.append(Refused(topic, record, code, reason))
+    def _refuse(self, topic: str, record: Message, code: str, reason: str, would_change: bytes = b"") -> None:
+        self._refused.append(Refused(topic, record, code, reason, would_change))
         if code == "late":
             self.counters.late += 1
         else:

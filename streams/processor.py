@@ -28,6 +28,7 @@ from schemas.outputs import (
     INNER_TOPICS,
     LATE,
     SLA_EVENTS,
+    WOULD_CHANGE_HEADER,
 )
 from streams.attributes import AttributeGraph, Dimensions
 from streams.clients import ClientSettings, Deadline
@@ -360,7 +361,8 @@ def _annotated(number: int, refused: Refused) -> Annotated:
         "origin_offset": str(record.offset()),
         "origin_timestamp_ms": str(record.timestamp()[1]),
     }
+    told = [(name, text.encode()) for name, text in headers.items()]
+    if refused.would_change:
+        told.append((WOULD_CHANGE_HEADER, refused.would_change))
     topic = LATE if refused.code == "late" else DEAD_LETTERS
-    return Annotated(
-        topic, number, record.key(), record.value(), [(name, text.encode()) for name, text in headers.items()]
-    )
+    return Annotated(topic, number, record.key(), record.value(), told)
