@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from deskpulse.settings import load
@@ -59,7 +59,8 @@ def test_an_update_tells_which_dimensions_move_and_not_who_it_is_about() -> None
     found = told(event)
     assert found.dimensions == ["team"]
     assert "no_repeat" in found.measures
-    assert not {"secret-team", "C1", "A1", "A2"} & set(json.dumps(found.__struct_fields__ + tuple(found.measures)))
+    header = msgspec.json.encode(found)
+    assert not any(word in header for word in (b"secret", b"C1", b"A1", b"A2"))
 
 
 def test_a_deletion_puts_the_whole_ticket_at_stake() -> None:
