@@ -287,7 +287,7 @@ class Partition:
             if told.contributions == before.contributions and told.raised == before.raised:
                 return
         else:
-            self._keep(key, held, told, self._due(found, now + (1 if may_leave else _MINUTE_MS)), making)
+            self._keep(key, held, told, self._due(found, now + 1, now + (1 if may_leave else _MINUTE_MS)), making)
         record = ticket_facts(key.decode(), found, names, len(kept), self._graph)
         making.facts.append({"key": key, "value": encode(record)})
 
@@ -365,8 +365,10 @@ class Partition:
         leave_at = self._leave_at(found)
         return 0 < leave_at <= now
 
-    def _due(self, found: Facts, soonest: int) -> int:
-        times = [time for time in (found.changes_at, self._leave_at(found)) if time]
+    def _due(self, found: Facts, soonest: int, leaves_soonest: int) -> int:
+        """When time alone changes the ticket, or it leaves the horizon; 0 for never."""
+        leave_at = self._leave_at(found)
+        times = [time for time in (found.changes_at, leave_at and max(leave_at, leaves_soonest)) if time]
         return max(soonest, min(times)) if times else 0
 
     def _due_of(self, key: bytes) -> int | None:
@@ -421,7 +423,7 @@ class Partition:
             found = facts(kept.records, kept.names, now, self._graph, self.config, kept.contact)
             after = self._told(key, found, kept.names)
             told.append(after.contributions)
-            due = self._due(found, now + 1)
+            due = self._due(found, now + 1, now + 1)
             self._resting.put(key, ticket.rest(due, after, kept.encode()))
             if due:
                 self._timers.set(due, key)

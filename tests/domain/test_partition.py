@@ -14,6 +14,7 @@ from streams.config import DAY_MS, DomainConfig
 from streams.history import UnreadableHistoryError
 from streams.partition import Refused
 from streams.picture import picture
+from streams.policies import Policies, Policy
 from streams.watermark import Watermark
 from tests.domain.partitions import Desk, Record, record
 
@@ -148,6 +149,15 @@ def test_old_data_on_the_wall_clock_is_published_before_it_is_forgotten(desk: De
     assert facts(desk).first_reply_seconds == 3600
     desk.commit(ms(300 * DAY) + 1000)
     assert len(desk.partition) == 0
+
+
+def test_what_is_due_is_noticed_at_once_although_nobody_may_leave_while_the_customer_step_is_under_way() -> None:
+    desk = Desk(DomainConfig(policies=Policies([Policy("prompt", targets={"first_reply": 1_000})])))
+    desk.read([created()])
+    for now_ms in (START_MS, START_MS + 1_001):
+        desk.partition.advance(INPUT_TOPICS, now_ms)
+        desk.publish(desk.partition.cut(may_leave=False))
+    assert ("breached", START_MS + 1_000) in [(event.kind, event.at_ms) for event in desk.topics.sla_events]
 
 
 @pytest.mark.parametrize(
