@@ -33,6 +33,8 @@ _PICTURE_REUSED_MS: Final = 1_000
 """A worker gives one picture to all who ask within half a second: its time can be so old."""
 _WATERMARK_AT_MOST_SECONDS: Final = 5.0
 """How far behind the wall clock the time of a partition may be that has nothing to do."""
+_QUIET_SECONDS: Final = 2.0
+"""So long several workers must have done nothing: what one tells the customer step of another, neither counts alone."""
 _SINK_HEARS_SECONDS: Final = 1.5
 """Within this a sink hears of what was committed; sooner, that nothing is left to it says nothing."""
 _RECORDS_AT_ONCE: Final = 10_000
@@ -135,14 +137,21 @@ def _when_idle(
     """Workers and ends of a moment at which nothing was under way, None when there was none before the deadline."""
     began = time.monotonic()
     until, tell_at = began + deadline_seconds, began + _TELL_EVERY_SECONDS / 2
+    alone = len(urls) == 1
+    done, quiet_since = _done([]), began
     while True:
         before = [_ask(url, "/api/status") for url in urls]
-        busy = [reason for url, status in zip(urls, before, strict=True) for reason in _busy(url, status, event_clock)]
+        if _done(before) != done:
+            done, quiet_since = _done(before), time.monotonic()
+        asked = zip(urls, before, strict=True)
+        busy = [reason for url, status in asked for reason in _busy(url, status, event_clock, alone)]
+        if not busy and not alone and time.monotonic() - quiet_since < _QUIET_SECONDS:
+            busy = ["the customer step may be under way"]
         if not busy:
             workers = [_look_at(url, status) for url, status in zip(urls, before, strict=True)]
             ends = kafka.ends()
             after = [_ask(url, "/api/status") for url in urls]
-            if _done(before) == _done(after) and not any(_busy("", one, event_clock) for one in after):
+            if _done(before) == _done(after) and not any(_busy("", one, event_clock, alone) for one in after):
                 complete = [worker for worker in workers if worker is not None]
                 if len(complete) == len(workers):
                     return complete, ends
@@ -156,8 +165,8 @@ def _when_idle(
         time.sleep(_PAUSE_SECONDS)
 
 
-def _busy(url: str, status: Mapping[str, Any] | None, event_clock: bool) -> list[str]:
-    """What a worker still has to do, in words."""
+def _busy(url: str, status: Mapping[str, Any] | None, event_clock: bool, alone: bool) -> list[str]:
+    """What a worker still has to do, in words; ``alone``: it is the only one."""
     if status is None:
         return [f"{url} does not answer"]
     health = status["health"]
@@ -166,7 +175,7 @@ def _busy(url: str, status: Mapping[str, Any] | None, event_clock: bool) -> list
     reasons = {
         "it is not ready": not status["ready"],
         f"{health['input_lag']:,} records are to be read": health["input_lag"],
-        "the customer step is under way": health["inner_lag"],
+        "the customer step is under way": alone and health["inner_lag"],
         "a commit is under way": health["commit_age_seconds"],
         "its time is behind": behind,
         f"{health['sink_lag']:,} records are not in ClickHouse": health["sink_lag"],
