@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +10,9 @@ from schemas.events import AnyEvent, at_ms
 from streams.config import DomainConfig
 from streams.figures import WINDOWS_SECONDS
 from streams.history import ADDED, KNOWN, History
-from streams.live import LiveFigures
 from streams.picture import picture
 from tests import oracle
+from tests.domain.live_counts import backlog_of, counted, running_of, unanswered_of
 from tests.domain.partitions import Desk, without_time
 from tests.strategies import configs, deliveries, histories, nows_ms
 
@@ -83,31 +81,6 @@ def test_what_is_live_is_what_the_oracle_says(
         assert age.oldest_seconds == (max(ages_ms) / 1000 if ages_ms else None)
     running = oracle.running(events, now_ms, config)
     assert running_of(live) == counted(config, [(one.attributes, (one.target, one.state)) for one in running])
-
-
-Counts = Counter[tuple[str, ...]]
-"""By dimension, value and what else there is to tell."""
-
-
-def counted(config: DomainConfig, found: list[tuple[dict[str, str], tuple[str, ...]]]) -> Counts:
-    """How many of each kind there are in each group."""
-    counts: Counts = Counter()
-    for attributes, kind in found:
-        for group in (("all", ""), *((name, attributes[name]) for name in config.dimensions)):
-            counts[*group, *kind] += 1
-    return counts
-
-
-def backlog_of(live: LiveFigures) -> Counts:
-    return Counter({(g.dimension, g.value, s): n for g, by in live.backlog.items() for s, n in by.items() if n})
-
-
-def unanswered_of(live: LiveFigures) -> Counts:
-    return Counter({(g.dimension, g.value): n for g, n in live.unanswered.items() if n})
-
-
-def running_of(live: LiveFigures) -> Counts:
-    return Counter({(g.dimension, g.value, *of): n for g, by in live.sla.items() for of, n in by.items() if n})
 
 
 @given(histories(max_tickets=1), st.data())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from streams import measures
@@ -23,6 +24,7 @@ from tests.oracle.waits import is_unanswered
 __all__ = [
     "DAY_MS",
     "Amounts",
+    "Answers",
     "Contribution",
     "OpenTicket",
     "Running",
@@ -69,71 +71,113 @@ class Running:
     """Those in force now."""
 
 
+class Answers:
+    """Every answer of one question: of these events, at ``now_ms``, for these settings."""
+
+    def __init__(self, events: Iterable[RawEvent], now_ms: int, config: DomainConfig = DEFAULTS) -> None:
+        self._now_ms = now_ms
+        self._config = config
+        self._desk = Desk(events, now_ms, config)
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """The facts by ticket id: as :func:`comparable` tells those of the program."""
+        return {ticket_id: facts_of(story, self._desk) for ticket_id, story in self._desk.stories.items()}
+
+    def sla(self) -> dict[str, list[dict[str, Any]]]:
+        """The instances of each ticket's targets, by ticket id; see ``tests.oracle.agreements.Instance``."""
+        desk = self._desk
+        return {ticket_id: [instance.told() for instance in desk.instances[ticket_id]] for ticket_id in desk.stories}
+
+    def sla_events(self) -> set[SlaEvent]:
+        """The SLA events that hold: what was published less what was withdrawn."""
+        return {
+            (ticket_id, one.target, one.started_at_ms, one.number, kind, at_ms)
+            for ticket_id, instances in self._desk.instances.items()
+            for one in instances
+            for kind, at_ms in one.happened()
+        }
+
+    def running(self) -> list[Running]:
+        """The instances that run, by ticket id."""
+        return [
+            Running(ticket_id, instance.target, instance.state, self._desk.stories[ticket_id].attributes[-1])
+            for ticket_id, instances in self._desk.instances.items()
+            for instance in instances
+            if instance.runs
+        ]
+
+    def backlog(self) -> list[OpenTicket]:
+        """The open tickets, by ticket id."""
+        return [
+            OpenTicket(
+                story.ticket_id,
+                story.status,
+                self._now_ms - story.created_at_ms,
+                story.attributes[-1],
+                is_unanswered(story),
+            )
+            for story in self._desk.stories.values()
+            if story.began and story.merge is None and story.is_open
+        ]
+
+    @cached_property
+    def contributions(self) -> list[Contribution]:
+        """What all tickets contribute; nothing that is zero, but durations of zero milliseconds."""
+        return [
+            one
+            for story in self._desk.stories.values()
+            for one in counts.of_ticket(story, self._desk)
+            if one.amount or one.measure in measures.DURATIONS
+        ]
+
+    def cells(self, resolution: str) -> dict[tuple[int, Dims], Amounts]:
+        """The cells that are not empty, by the start of their pane and the values of the dimensions."""
+        return counts.cells(self.contributions, resolution, self._config.dimensions)
+
+    def window_totals(self, window: str) -> dict[Dims, Amounts]:
+        """The sums over the panes of one of ``figures.WINDOWS_SECONDS``, by the values of the dimensions."""
+        return counts.window_totals(self.contributions, self._now_ms, window, self._config.dimensions)
+
+
 def facts(events: Iterable[RawEvent], now_ms: int, config: DomainConfig = DEFAULTS) -> dict[str, dict[str, Any]]:
-    """The facts by ticket id: as :func:`comparable` tells those of the program."""
-    desk = Desk(events, now_ms, config)
-    return {ticket_id: facts_of(story, desk) for ticket_id, story in desk.stories.items()}
+    """See :meth:`Answers.facts`."""
+    return Answers(events, now_ms, config).facts()
 
 
 def sla(events: Iterable[RawEvent], now_ms: int, config: DomainConfig = DEFAULTS) -> dict[str, list[dict[str, Any]]]:
-    """The instances of each ticket's targets, by ticket id; see ``tests.oracle.agreements.Instance``."""
-    desk = Desk(events, now_ms, config)
-    return {ticket_id: [instance.told() for instance in desk.instances[ticket_id]] for ticket_id in desk.stories}
+    """See :meth:`Answers.sla`."""
+    return Answers(events, now_ms, config).sla()
 
 
 def sla_events(events: Iterable[RawEvent], now_ms: int, config: DomainConfig = DEFAULTS) -> set[SlaEvent]:
-    """The SLA events that hold: what was published less what was withdrawn."""
-    desk = Desk(events, now_ms, config)
-    return {
-        (ticket_id, one.target, one.started_at_ms, one.number, kind, at_ms)
-        for ticket_id, instances in desk.instances.items()
-        for one in instances
-        for kind, at_ms in one.happened()
-    }
+    """See :meth:`Answers.sla_events`."""
+    return Answers(events, now_ms, config).sla_events()
 
 
 def running(events: Iterable[RawEvent], now_ms: int, config: DomainConfig = DEFAULTS) -> list[Running]:
-    """The instances that run, by ticket id."""
-    desk = Desk(events, now_ms, config)
-    return [
-        Running(ticket_id, instance.target, instance.state, desk.stories[ticket_id].attributes[-1])
-        for ticket_id, instances in desk.instances.items()
-        for instance in instances
-        if instance.runs
-    ]
+    """See :meth:`Answers.running`."""
+    return Answers(events, now_ms, config).running()
 
 
 def backlog(events: Iterable[RawEvent], now_ms: int, config: DomainConfig = DEFAULTS) -> list[OpenTicket]:
-    """The open tickets, by ticket id."""
-    return [
-        OpenTicket(
-            story.ticket_id, story.status, now_ms - story.created_at_ms, story.attributes[-1], is_unanswered(story)
-        )
-        for story in Desk(events, now_ms, config).stories.values()
-        if story.began and story.merge is None and story.is_open
-    ]
+    """See :meth:`Answers.backlog`."""
+    return Answers(events, now_ms, config).backlog()
 
 
 def contributions(events: Iterable[RawEvent], now_ms: int, config: DomainConfig = DEFAULTS) -> list[Contribution]:
-    """What all tickets contribute; nothing that is zero, but durations of zero milliseconds."""
-    desk = Desk(events, now_ms, config)
-    return [
-        one
-        for story in desk.stories.values()
-        for one in counts.of_ticket(story, desk)
-        if one.amount or one.measure in measures.DURATIONS
-    ]
+    """See :attr:`Answers.contributions`."""
+    return Answers(events, now_ms, config).contributions
 
 
 def cells(
     events: Iterable[RawEvent], now_ms: int, resolution: str, config: DomainConfig = DEFAULTS
 ) -> dict[tuple[int, Dims], Amounts]:
-    """The cells that are not empty, by the start of their pane and the values of the dimensions."""
-    return counts.cells(contributions(events, now_ms, config), resolution, config.dimensions)
+    """See :meth:`Answers.cells`."""
+    return Answers(events, now_ms, config).cells(resolution)
 
 
 def window_totals(
     events: Iterable[RawEvent], now_ms: int, window: str, config: DomainConfig = DEFAULTS
 ) -> dict[Dims, Amounts]:
-    """The sums over the panes of one of ``figures.WINDOWS_SECONDS``, by the values of the dimensions."""
-    return counts.window_totals(contributions(events, now_ms, config), now_ms, window, config.dimensions)
+    """See :meth:`Answers.window_totals`."""
+    return Answers(events, now_ms, config).window_totals(window)
