@@ -43,6 +43,8 @@ class SinkAgent:
         self._full = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._inserted: dict[TP, int] = {}
+        self._drops = 0
+        """How often all in hand was let go: what a flush took before that is the next owner's to commit."""
 
     @property
     def _consumer(self) -> Consumer:
@@ -71,6 +73,7 @@ class SinkAgent:
             batches, self._waiting = self._waiting, []
             if not batches:
                 return
+            drops, metadata = self._drops, self._consumer.group_metadata()
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type(InsertFailedError),
                 wait=wait_exponential_jitter(initial=0.2, max=15.0),
@@ -78,12 +81,16 @@ class SinkAgent:
             ):
                 with attempt:
                     await asyncio.to_thread(self._sink.insert_all, [(*batch.tp, cast(Any, batch)) for batch in batches])
+            if drops != self._drops:
+                return
             offsets = {batch.tp: batch.end for batch in batches}
             await self._committer.commit(
                 Cut({(tp.topic, tp.partition): end for tp, end in offsets.items()}),
-                self._consumer.group_metadata(),
+                metadata,
                 deadline_seconds,
             )
+            if drops != self._drops:
+                return
             self._inserted.update(offsets)
             records = sum(len(batch) for batch in batches)
             self.records += records
@@ -124,6 +131,7 @@ class SinkAgent:
         await self._drop()
 
     async def _drop(self) -> None:
+        self._drops += 1
         self._waiting = []
         self._rows = 0
         self._inserted = {}
