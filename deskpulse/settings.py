@@ -10,12 +10,13 @@ from __future__ import annotations
 import socket
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from deskpulse.durations import Duration, MaybeDuration, duration_ms
 from deskpulse.settings_bands import Bands
+from deskpulse.settings_security import ClickHouseTls, KafkaSecurity, Token
 from deskpulse.settings_sla import Calendars, PolicyTables, Sla
 from deskpulse.settings_types import (
     Dimension,
@@ -38,44 +39,7 @@ if TYPE_CHECKING:
     from sinks.migrations import Retention as KeptRows
     from streams.policies import Policies
 
-
-class KafkaSecurity(Section):
-    """How to show the brokers who is there."""
-
-    protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
-        default="plaintext", description="Encryption and authentication towards the brokers."
-    )
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        default="SCRAM-SHA-512", description="SASL mechanism; used by the two `sasl_` protocols."
-    )
-    username: str = Field(default="", description="SASL user.")
-    password: SecretStr = Field(default=SecretStr(""), description="SASL password.")
-    ca_file: Path | None = Field(
-        default=None, description="PEM file of the authorities to trust; the system's where absent."
-    )
-    certificate_file: Path | None = Field(
-        default=None, description="PEM file of the client's certificate (mutual TLS)."
-    )
-    key_file: Path | None = Field(default=None, description="PEM file of the client's private key.")
-    key_password: SecretStr = Field(default=SecretStr(""), description="Password of the private key.")
-
-    def client(self) -> dict[str, str]:
-        """The options of librdkafka that say the same."""
-        options: dict[str, str] = {"security.protocol": self.protocol}
-        if self.protocol.startswith("sasl"):
-            options["sasl.mechanism"] = self.mechanism
-            options["sasl.username"] = self.username
-            options["sasl.password"] = self.password.get_secret_value()
-        if self.protocol.endswith("ssl"):
-            files = {
-                "ssl.ca.location": self.ca_file,
-                "ssl.certificate.location": self.certificate_file,
-                "ssl.key.location": self.key_file,
-            }
-            options |= {name: str(path) for name, path in files.items() if path is not None}
-            if self.key_password.get_secret_value():
-                options["ssl.key.password"] = self.key_password.get_secret_value()
-        return options
+_BY_PASSWORD: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 class Kafka(Section):
@@ -99,6 +63,19 @@ class Kafka(Section):
     options: Annotated[dict[str, str | int | float | bool], BeforeValidator(mapped), hides_secrets] = Field(
         default_factory=dict, repr=False, description="More options of librdkafka for every client, by their own names."
     )
+
+    @model_validator(mode="after")
+    def _says_who(self) -> Self:
+        client = self.client()
+        named = client.get("sasl.username") and client.get("sasl.password")
+        # Other mechanisms, by `options`, know their users in ways of their own.
+        by_password = str(client.get("sasl.mechanisms", client.get("sasl.mechanism"))) in _BY_PASSWORD
+        if str(client["security.protocol"]).lower().startswith("sasl") and by_password and not named:
+            raise ValueError(
+                f"protocol {self.security.protocol} needs a user; expected kafka.security.username and "
+                "kafka.security.password (or password_file)"
+            )
+        return self
 
     def client(self) -> dict[str, Any]:
         """What every librdkafka client is made with; ``options`` win."""
@@ -154,6 +131,11 @@ class Worker(Section):
         default="127.0.0.1", min_length=1, description="Address of the page, `/metrics` and the health checks."
     )
     web_port: Port = Field(default=6066, description="Port of the same.")
+    web_token: Token = Field(
+        default=None,
+        repr=False,
+        description="What `Authorization: Bearer …` has to say, but for the health checks; nothing where absent.",
+    )
 
 
 class Fcr(Section):
@@ -203,6 +185,13 @@ class ClickHouse(Section):
         description="Folder of a ClickHouse inside the process, instead of a server; one process at a time.",
     )
     retention: Retention = Field(default=Retention())
+    tls: ClickHouseTls = Field(default=ClickHouseTls())
+
+    @model_validator(mode="after")
+    def _tls_is_used(self) -> Self:
+        if not self.secure and not self.tls.is_default:
+            raise ValueError("[clickhouse.tls] has no effect over HTTP; expected clickhouse.secure = true")
+        return self
 
     def target(self) -> ClickHouseTarget:
         """Where to connect to, as the sinks take it."""
@@ -216,6 +205,10 @@ class ClickHouse(Section):
             password=self.password.get_secret_value(),
             database=self.database,
             path=self.path,
+            verify=self.tls.verify,
+            ca_file=self.tls.ca_file,
+            certificate_file=self.tls.certificate_file,
+            key_file=self.tls.key_file,
         )
 
 

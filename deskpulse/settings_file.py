@@ -44,7 +44,7 @@ class FieldAt:
     @property
     def secret(self) -> bool:
         """Is its value never to be shown?"""
-        return self.info.annotation is SecretStr
+        return SecretStr in (self.info.annotation, *get_args(self.info.annotation))
 
     @property
     def variable(self) -> str:
@@ -158,11 +158,16 @@ def _explained(problem: ErrorDetails, path: Path | None, text: str, from_environ
         return f"{where}: `{dotted}` is no setting{_nearest(dotted, known)}"
     if problem["type"] == "missing":
         return f"{where}: `{dotted}` is missing; expected beside the others of its table"
-    secret = any(map(is_secret, key)) or any(field.secret and field.key == key for field in all_fields())
-    shown = "" if secret else f" = {_shown(problem['input'])}"
+    shown = "" if _may_hold_secrets(key) else f" = {_shown(problem['input'])}"
     message = problem["msg"].removeprefix("Value error, ")
     message = re.sub(r"^(Input|String|Value|Tuple|List) should ", "should ", message)
     return f"{where}: `{dotted}`{shown}: {message}"
+
+
+def _may_hold_secrets(key: Key) -> bool:
+    """Is the value a secret, or a table in which one can stand?"""
+    tables = [field.key[: len(key)] for field in all_fields() if field.secret or field.key[-1] == "options"]
+    return key in tables or any(map(is_secret, key))
 
 
 def _nearest(name: str, known: list[str]) -> str:

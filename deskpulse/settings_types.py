@@ -76,7 +76,9 @@ def longer_than(least: timedelta, what: str) -> AfterValidator:
 
 def is_secret(name: str) -> bool:
     """Does an option of this name hold a secret?"""
-    return any(word in name.lower() for word in ("password", "secret", "token", "key.pem", "sasl.jaas"))
+    return any(
+        word in name.lower() for word in ("password", "secret", "token", "key.pem", "sasl.jaas", "oauthbearer.config")
+    )
 
 
 hides_secrets = PlainSerializer(
@@ -92,4 +94,5 @@ PositiveOrUnlimited = Annotated[MaybeDuration, AfterValidator(_positive)]
 class Section(BaseModel):
     """A table of the settings file: frozen, and closed to keys that mean nothing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+    # An error of pydantic's own would show what was given, secrets included.
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=True)

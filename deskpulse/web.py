@@ -7,10 +7,10 @@ the loop with the fold, so it reads figures between two batches and needs no loc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import faust
 import msgspec
@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, 
 
 from deskpulse.explain.route import Tickets, ticket_page
 from deskpulse.page_data import DEFAULT_WINDOW, page_data
+from deskpulse.web_guard import Handler, guard
 from sinks.benchmarks import Benchmarks
 from sinks.prometheus import CONTENT_TYPE, FiguresCollector
 from streams.figures import WINDOWS_SECONDS
@@ -29,21 +30,16 @@ from streams.policies import Policies
 
 PAGE: Final = Path(__file__).parent / "page"
 TICKET_STYLES: Final = Path(__file__).parent / "explain" / "ticket.css"
+SCRIPTS: Final = ("page.js", "tiles.js", "charts.js", "format.js", "token.js", "open.js")
 ASSETS: Final = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
-    **{f"/{name}": (name, "text/javascript") for name in ("page.js", "tiles.js", "charts.js", "format.js")},
+    **{f"/{name}": (name, "text/javascript") for name in SCRIPTS},
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
-SECURITY_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+HEALTH: Final = ("/healthz", "/readyz")
 REUSED_SECONDS: Final = 0.5
 """How long one picture is given to all who look at the page: it costs the same for one as for a hundred."""
-
-Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def register(
@@ -54,13 +50,15 @@ def register(
     benchmarks: Benchmarks,
     tickets: Tickets | None = None,
     policies: Policies | None = None,
+    token: str | None = None,
 ) -> None:
     """Put deskpulse's routes, and none of Faust's own, on the web server of ``app``.
 
     ``not_ready`` says why the worker is not ready, in words for people; nothing when it is. All three callables run in
     the event loop. ``tickets`` are looked up for ``/tickets/<id>``, which is not there without them. ``policies`` say
-    which targets have figures; without them all have. To be called once, before the worker starts, on an app with
-    ``web_in_thread=False`` and ``web_bind`` set (Faust's own default is every interface).
+    which targets have figures; without them all have. ``token`` is asked for by all that tells anything of the desk:
+    the health checks and the page's own files, which are the same everywhere, are open. To be called once, before the
+    worker starts, on an app with ``web_in_thread=False`` and ``web_bind`` set (Faust's own default is every interface).
     """
     if not isinstance(app.web, Web):
         raise TypeError(f"web: the app's web server is {type(app.web).__name__}; expected Faust's aiohttp driver")
@@ -75,10 +73,11 @@ def register(
         **{path: _asset(PAGE / name, kind) for path, (name, kind) in ASSETS.items()},
     }
     if tickets is not None:
-        routes["/tickets/{ticket_id}"] = ticket_page(tickets, SECURITY_HEADERS)
+        routes["/tickets/{ticket_id}"] = ticket_page(tickets)
         routes["/ticket.css"] = _asset(TICKET_STYLES, "text/css")
     for path, handler in routes.items():
         app.web.web_app.router.add_get(path, handler)
+    guard(app.web.web_app, bound_to=app.conf.web_bind, token=token, open_to_all={*HEALTH, *ASSETS, "/ticket.css"})
 
 
 def _collector(
@@ -159,11 +158,10 @@ def _asset(path: Path, kind: str) -> Handler:
     body = path.read_bytes()
 
     async def asset(_: web.Request) -> web.Response:
-        headers = {"Cache-Control": "no-cache", **SECURITY_HEADERS}
-        return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers={"Cache-Control": "no-cache"})
 
     return asset
 
 
 def _json(body: bytes) -> web.Response:
-    return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+    return web.Response(body=body, content_type="application/json")

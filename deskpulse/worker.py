@@ -161,6 +161,7 @@ class Apps:
             settings.bands.by_figure(),
             Tickets(settings.clickhouse.target(), domain),
             domain.policies,
+            worker.web_token.get_secret_value() if worker.web_token else None,
         )
 
     def live(self) -> LiveFigures:

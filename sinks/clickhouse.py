@@ -49,6 +49,11 @@ class ClickHouseTarget:
     password: str = field(default="", repr=False)
     database: str = "deskpulse"
     path: Path | None = None
+    verify: bool = True
+    """Whether the server's certificate is checked; this and what follows is for ``secure``."""
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
 
     def __post_init__(self) -> None:
         if not _DATABASE.fullmatch(self.database):
@@ -80,6 +85,7 @@ def connect(target: ClickHouseTarget) -> Client:
             "password": target.password,
             # A session would refuse the second of two statements at a time.
             "autogenerate_session_id": False,
+            **_tls(target),
         }
     try:
         client = clickhouse_connect.get_client(**options)
@@ -93,6 +99,19 @@ def connect(target: ClickHouseTarget) -> Client:
     if has_database(client, target.database):
         client.database = target.database
     return client
+
+
+def _tls(target: ClickHouseTarget) -> dict[str, Any]:
+    if not target.secure:
+        return {}
+    files = {
+        "ca_cert": target.ca_file,
+        "client_cert": target.certificate_file,
+        "client_cert_key": target.key_file,
+    }
+    # With a certificate alone the server takes its name for the user; with a password as well, it asks for both.
+    mode = {"tls_mode": "strict"} if target.certificate_file and target.password else {}
+    return {"verify": target.verify, **mode, **{name: str(path) for name, path in files.items() if path is not None}}
 
 
 def has_database(client: Client, database: str) -> bool:

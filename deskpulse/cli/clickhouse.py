@@ -37,7 +37,10 @@ def sql(
     config: ConfigOption = None,
     answer: FormatOption = Format.text,
 ) -> None:
-    """Ask the configured ClickHouse; the answer is a table, or JSON: an object with columns and rows."""
+    """Ask the configured ClickHouse; the answer is a table, or JSON: an object with columns and rows.
+
+    Only asks: statements that would change anything are refused by the server (`readonly = 2`).
+    """
     from sinks.clickhouse import connect, has_database
 
     target = settings_from(config).clickhouse.target()
@@ -45,7 +48,9 @@ def sql(
     try:
         if not has_database(client, target.database):
             raise CommandError(f"{target} has no database {target.database}; make it with `deskpulse migrate`")
-        result = client.query(query)
+        # A user who may only read anyway may not even say so.
+        held = client.server_settings.get("readonly")
+        result = client.query(query, settings={"readonly": 2} if held is None or held.value == "0" else None)
     finally:
         client.close()
     columns = list(result.column_names)

@@ -64,6 +64,7 @@ _KNOWN: Final[tuple[tuple[str, str, str, int], ...]] = (
     ("sources.publisher", "PublishError", "Kafka: ", 1),
     ("streams.topics", "TopicError", "Kafka: ", 1),
     ("confluent_kafka", "KafkaException", "Kafka: ", 1),
+    ("deskpulse.verify.asking", "TokenRefusedError", "", 1),
     ("sinks.clickhouse", "UnreachableError", "", 1),
     ("sinks.migrations", "MigrationRefusedError", "", 1),
     ("clickhouse_connect.driver.exceptions", "Error", "ClickHouse: ", 1),

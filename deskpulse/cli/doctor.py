@@ -33,7 +33,10 @@ class Check:
 
 
 def doctor(config: ConfigOption = None, answer: FormatOption = Format.text) -> None:
-    """Check versions, settings, Kafka, topics, ClickHouse and the web port; exit code 1 when something fails."""
+    """Check versions, settings, Kafka, topics, ClickHouse, the web port, and what is open to others.
+
+    The exit code is 1 when something fails.
+    """
     checks = list(_checks(config))
     ok = all(check.status != "fail" for check in checks)
     emit({"ok": ok, "checks": [asdict(check) for check in checks]}, answer, lambda console: _show(console, checks))
@@ -54,6 +57,7 @@ def _checks(config: Path | None) -> Iterator[Check]:
     yield from _kafka(settings.kafka)
     yield from _clickhouse(settings.clickhouse)
     yield _web(settings)
+    yield from _security(settings)
 
 
 def _versions() -> Check:
@@ -165,6 +169,16 @@ def _web(settings: Settings) -> Check:
     finally:
         connection.close()
     return Check("web", "warn", f"{host}:{port}: {reason}", "a worker could not serve there; set worker.web_port")
+
+
+def _security(settings: Settings) -> Iterator[Check]:
+    from deskpulse.exposure import exposures
+
+    found = exposures(settings)
+    for one in found:
+        yield Check("security", "warn", one.found, f"{one.advice}; docs/security.md")
+    if not found:
+        yield Check("security", "ok", "nothing is open beyond this machine without protection")
 
 
 def _show(console: Console, checks: list[Check]) -> None:

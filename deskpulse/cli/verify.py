@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from deskpulse.settings import Settings
+    from deskpulse.verify.asking import Asking
     from deskpulse.verify.comparison import Report
     from deskpulse.verify.looks import Look
 
@@ -76,6 +77,13 @@ def _own_url(settings: Settings) -> str:
     return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{settings.worker.web_port}"  # noqa: S104
 
 
+def _asking(settings: Settings) -> Asking:
+    from deskpulse.verify.asking import Asking
+
+    token = settings.worker.web_token
+    return Asking(None if token is None else token.get_secret_value())
+
+
 def _look(
     settings: Settings, urls: list[str], wait: float, saved: Path | None, *, offline: bool, embedded_is_free: bool
 ) -> Look:
@@ -93,7 +101,8 @@ def _look(
         if not url.startswith(("http://", "https://")):
             raise CommandError(f"--url {url!r}; expected an address like http://127.0.0.1:6066", WRONG_USE)
     clock = settings.worker.clock == "event"
-    found = look_at(settings.kafka.client(), [url.rstrip("/") for url in urls], wait, tell, event_clock=clock)
+    there = [url.rstrip("/") for url in urls]
+    found = look_at(settings.kafka.client(), there, wait, tell, event_clock=clock, ask=_asking(settings))
     if embedded_is_free and settings.clickhouse.path is not None and found.workers:
         raise CommandError(
             f"the worker at {found.workers[0].url} holds the folder of ClickHouse; keep a look at it with "
@@ -109,7 +118,7 @@ def _compare(settings: Settings, seen: Look, wait: float, show: int) -> Report:
     from sinks.clickhouse import connect, has_database
 
     target = settings.clickhouse.target()
-    if wait and seen.workers and not await_sinks([worker.url for worker in seen.workers], wait):
+    if wait and seen.workers and not await_sinks(_asking(settings), [worker.url for worker in seen.workers], wait):
         seen.told.append("ClickHouse had not taken everything when it was compared")
     client = connect(target)
     meters: dict[str, Meter] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -43,8 +43,8 @@ class Tickets:
         return batch(events, int(time.time() * 1000), self.config).get(ticket_id)
 
 
-def ticket_page(tickets: Tickets, headers: Mapping[str, str]) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """The handler of ``/tickets/{ticket_id}``; ``headers`` go with its pages.
+def ticket_page(tickets: Tickets) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """The handler of ``/tickets/{ticket_id}``.
 
     One ticket at a time is looked up, in a thread: the event loop has the figures to keep.
     """
@@ -57,7 +57,7 @@ def ticket_page(tickets: Tickets, headers: Mapping[str, str]) -> Callable[[web.R
         def refuse(status: int, title: str, text: str) -> web.Response:
             if as_json:
                 return web.json_response({"error": text}, status=status)
-            return _html(failure_page(title, text), headers, status)
+            return _html(failure_page(title, text), status)
 
         try:
             async with one_at_a_time:
@@ -71,13 +71,11 @@ def ticket_page(tickets: Tickets, headers: Mapping[str, str]) -> Callable[[web.R
             return refuse(404, "No such ticket", f"The archive has no event of ticket {ticket_id}.")
         if as_json:
             body = msgspec.json.encode(document(told))
-            return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
-        return _html(page(explained(told, tickets.config)), headers, 200)
+            return web.Response(body=body, content_type="application/json")
+        return _html(page(explained(told, tickets.config)), 200)
 
     return answer
 
 
-def _html(text: str, headers: Mapping[str, str], status: int) -> web.Response:
-    return web.Response(
-        status=status, text=text, content_type="text/html", headers={"Cache-Control": "no-store", **headers}
-    )
+def _html(text: str, status: int) -> web.Response:
+    return web.Response(status=status, text=text, content_type="text/html")

@@ -41,6 +41,8 @@ class LocalWorker:
         self.url = f"http://127.0.0.1:{self.port}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DESKPULSE_")}
         self._environment = {**inherited, **settings, "DESKPULSE_WORKER__WEB_PORT": str(self.port)}
+        token = settings.get("DESKPULSE_WORKER__WEB_TOKEN")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._end_seconds = end_seconds
         self._remove = remove
         self._process: Process | None = None
@@ -72,7 +74,7 @@ class LocalWorker:
         """What ``/api/status`` says, None while there is no answer; :class:`LocalStackError` when it has ended."""
         self.check()
         try:
-            answer = requests.get(f"{self.url}/api/status", timeout=_ANSWER_SECONDS)
+            answer = requests.get(f"{self.url}/api/status", headers=self._headers, timeout=_ANSWER_SECONDS)
         except requests.RequestException:
             return None
         return msgspec.json.decode(answer.content, type=dict[str, Any])

@@ -4,6 +4,7 @@
 import { flow, follow, reply } from "./charts.js";
 import { NONE, WINDOW_NAMES, clockTime, count, duration, percent, rate, words } from "./format.js";
 import { SLA_STATES, STATUSES, everything, made, showTiles } from "./tiles.js";
+import { asked, signIn } from "./token.js";
 
 const EVERY_MS = 1000;
 const PATIENCE_MS = 4000;
@@ -197,7 +198,8 @@ async function ask() {
   const mine = (asking = new AbortController());
   const patience = setTimeout(() => mine.abort(), PATIENCE_MS);
   try {
-    const answer = await fetch(`api/live?window=${chosen}`, { signal: mine.signal, cache: "no-store" });
+    const answer = await asked(`api/live?window=${chosen}`, { signal: mine.signal });
+    if (answer.status === 401) return await signIn();
     if (!answer.ok) throw new Error(`the worker answered ${answer.status}`);
     data = await answer.json();
     heardAt = Date.now();

@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from msgspec import Struct
 
+from deskpulse.verify.asking import Asking
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import CELLS, DEAD_LETTERS, FACTS, LATE, SLA_EVENTS
 from streams.clients import ClientSettings, client_config
@@ -25,7 +24,6 @@ from streams.clients import ClientSettings, client_config
 COMPARED_TOPICS: Final = (*INPUT_TOPICS, FACTS, CELLS, SLA_EVENTS)
 REFUSED_TOPICS: Final = (LATE, DEAD_LETTERS)
 MINUTE_MS: Final = 60_000
-_ANSWER_SECONDS: Final = 30.0
 _KAFKA_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 0.2
 _TELL_EVERY_SECONDS: Final = 5.0
@@ -95,22 +93,23 @@ def look(
     tell: Callable[[str], None],
     *,
     event_clock: bool,
+    ask: Asking,
 ) -> Look:
     """Look at the workers at ``urls`` and at Kafka, once the workers are idle or when the deadline is over.
 
-    ``client`` are the settings of Kafka's clients. ``tell`` hears what is waited for.
+    ``client`` are the settings of Kafka's clients, ``ask`` knows the workers' token. ``tell`` hears what is waited for.
     """
     told: list[str] = []
     kafka = _Kafka(client)
     try:
         if problem := kafka.problem():
             told.append(f"Kafka does not answer ({problem}): what was refused or comes meanwhile is not known")
-        there = [url for url in urls if _ask(url, "/api/status") is not None]
+        there = [url for url in urls if ask.json(url, "/api/status") is not None]
         told += [f"no worker answers at {url}: its gauges are not compared" for url in urls if url not in there]
-        found = _when_idle(kafka, there, deadline_seconds, tell, event_clock) if there else None
+        found = _when_idle(kafka, ask, there, deadline_seconds, tell, event_clock) if there else None
         if there and found is None:
             told.append("the workers were never idle: differences can be of records on their way, gauges are left out")
-        workers, ends = found or ([_at_work(url) for url in there], kafka.ends())
+        workers, ends = found or ([_at_work(ask, url) for url in there], kafka.ends())
         refused = kafka.refused()
         late = [place for code, place in refused if code == "late"]
         return Look(found is not None, workers, ends, [place for _, place in refused], late, told)
@@ -118,12 +117,12 @@ def look(
         kafka.close()
 
 
-def await_sinks(urls: Sequence[str], deadline_seconds: float) -> bool:
+def await_sinks(ask: Asking, urls: Sequence[str], deadline_seconds: float) -> bool:
     """Wait until the sinks of the workers have put what is committed into ClickHouse; whether they did."""
     began = time.monotonic()
     while True:
         time.sleep(_PAUSE_SECONDS)
-        statuses = [_ask(url, "/api/status") for url in urls]
+        statuses = [ask.json(url, "/api/status") for url in urls]
         waited = time.monotonic() - began
         if waited > _SINK_HEARS_SECONDS and not any(status and status["health"]["sink_lag"] for status in statuses):
             return True
@@ -132,7 +131,12 @@ def await_sinks(urls: Sequence[str], deadline_seconds: float) -> bool:
 
 
 def _when_idle(
-    kafka: _Kafka, urls: Sequence[str], deadline_seconds: float, tell: Callable[[str], None], event_clock: bool
+    kafka: _Kafka,
+    ask: Asking,
+    urls: Sequence[str],
+    deadline_seconds: float,
+    tell: Callable[[str], None],
+    event_clock: bool,
 ) -> tuple[list[WorkerLook], dict[str, dict[int, int]]] | None:
     """Workers and ends of a moment at which nothing was under way, None when there was none before the deadline."""
     began = time.monotonic()
@@ -140,7 +144,7 @@ def _when_idle(
     alone = len(urls) == 1
     done, quiet_since = _done([]), began
     while True:
-        before = [_ask(url, "/api/status") for url in urls]
+        before = [ask.json(url, "/api/status") for url in urls]
         if _done(before) != done:
             done, quiet_since = _done(before), time.monotonic()
         asked = zip(urls, before, strict=True)
@@ -148,9 +152,9 @@ def _when_idle(
         if not busy and not alone and time.monotonic() - quiet_since < _QUIET_SECONDS:
             busy = ["the customer step may be under way"]
         if not busy:
-            workers = [_look_at(url, status) for url, status in zip(urls, before, strict=True)]
+            workers = [_look_at(ask, url, status) for url, status in zip(urls, before, strict=True)]
             ends = kafka.ends()
-            after = [_ask(url, "/api/status") for url in urls]
+            after = [ask.json(url, "/api/status") for url in urls]
             if _done(before) == _done(after) and not any(_busy("", one, event_clock, alone) for one in after):
                 complete = [worker for worker in workers if worker is not None]
                 if len(complete) == len(workers):
@@ -189,11 +193,15 @@ def _done(statuses: Sequence[Mapping[str, Any] | None]) -> list[Any]:
     return [[health.get(name) for name in ("events", "commits", "published", "sink_records")] for health in healths]
 
 
-def _look_at(url: str, status: Mapping[str, Any] | None) -> WorkerLook | None:
+def _look_at(ask: Asking, url: str, status: Mapping[str, Any] | None) -> WorkerLook | None:
     """One worker, None where a minute ended meanwhile, with which its windows begin anew."""
     if status is None:
         return None
-    first, metrics, second = _ask(url, "/api/live?window=5m"), _get(url, "/metrics"), _ask(url, "/api/live?window=24h")
+    first, metrics, second = (
+        ask.json(url, "/api/live?window=5m"),
+        ask.get(url, "/metrics"),
+        ask.json(url, "/api/live?window=24h"),
+    )
     if first is None or metrics is None or second is None:
         return None
     now, later = first["now_ms"], second["now_ms"]
@@ -202,9 +210,9 @@ def _look_at(url: str, status: Mapping[str, Any] | None) -> WorkerLook | None:
     return WorkerLook(url, now, _watermarks(now, status), metrics.decode())
 
 
-def _at_work(url: str) -> WorkerLook:
+def _at_work(ask: Asking, url: str) -> WorkerLook:
     """What can be said of a worker that is never idle."""
-    live, status = _ask(url, "/api/live?window=5m"), _ask(url, "/api/status")
+    live, status = ask.json(url, "/api/live?window=5m"), ask.json(url, "/api/status")
     now = 0 if live is None else live["now_ms"]
     return WorkerLook(url, now, _watermarks(now, status) if status and now else {}, "")
 
@@ -212,24 +220,6 @@ def _at_work(url: str) -> WorkerLook:
 def _watermarks(now: int, status: Mapping[str, Any]) -> dict[int, int]:
     lags = status["health"]["watermark_lag_seconds"]
     return {int(partition): now - round(lag * 1000) for partition, lag in lags.items()}
-
-
-def _ask(url: str, path: str) -> Any:
-    """A JSON document of a worker, None where there is no answer."""
-    body = _get(url, path)
-    try:
-        return None if body is None else msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return None
-
-
-def _get(url: str, path: str) -> bytes | None:
-    try:
-        with urlopen(f"{url}{path}", timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - `http` is checked by the command
-            body: bytes = answer.read()
-            return body
-    except (URLError, OSError):
-        return None
 
 
 class _Kafka:

@@ -95,9 +95,11 @@ def test_a_variable_that_only_looks_like_a_setting_is_refused(monkeypatch: pytes
 
 def test_secrets_come_from_files(monkeypatch: pytest.MonkeyPatch) -> None:
     written("from a file\n", "secret")
-    path = written('[clickhouse]\npassword_file = "secret"\n[kafka.security]\npassword = "plain"')
+    path = written('[clickhouse]\npassword_file = "secret"\n[kafka.security]\nprotocol = "sasl_ssl"\nusername = "u"')
+    monkeypatch.setenv("DESKPULSE_KAFKA__SECURITY__PASSWORD", "plain")
     assert load(path).clickhouse.password.get_secret_value() == "from a file"
     assert load(path).clickhouse.target().password == "from a file"
+    monkeypatch.delenv("DESKPULSE_KAFKA__SECURITY__PASSWORD")
     monkeypatch.setenv("DESKPULSE_KAFKA__SECURITY__PASSWORD_FILE", "secret")
     assert load(path).kafka.security.password.get_secret_value() == "from a file"
     monkeypatch.setenv("DESKPULSE_KAFKA__SECURITY__PASSWORD_FILE", "nowhere")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import faust
 
+from deskpulse.explain.route import Tickets
 from deskpulse.settings import Settings
 from deskpulse.web import register
 from streams.live import Health, LiveFigures
@@ -25,6 +26,8 @@ class Worker:
     live: LiveFigures = field(default_factory=madeup.live)
     health: Health = field(default_factory=madeup.health)
     not_ready: tuple[str, ...] = ()
+    tickets: Tickets | None = None
+    token: str | None = None
 
     @property
     def url(self) -> str:
@@ -49,6 +52,8 @@ def running(worker: Worker) -> Iterator[Worker]:
             lambda: worker.health,
             lambda: worker.not_ready,
             Settings().bands.by_figure(),
+            worker.tickets,
+            token=worker.token,
         )
         await app.web.start()
         started.set()
