@@ -55,6 +55,9 @@ def test_from_nothing_to_an_answer_of_clickhouse(kafka: str, embedded: None) -> 
     ]
     answer = in_process_of_its_own("sql", "SELECT count() AS n, avg(number) AS mean FROM numbers(0)", "-f", "json")
     assert answer.document == {"columns": ["n", "mean"], "rows": [{"n": 0, "mean": None}]}
+    changing = in_process_of_its_own("sql", "DROP TABLE events")
+    assert changing.code == 1
+    assert "Cannot execute query in readonly mode" in changing.err
     wrong = in_process_of_its_own("sql", "SELECT nothing FROM nowhere")
     assert wrong.code == 1
     assert wrong.err.startswith("ClickHouse: ")
