@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 
 from deskpulse.durations import Duration, MaybeDuration, duration_ms
 from deskpulse.settings_bands import Bands
+from deskpulse.settings_privacy import Privacy
 from deskpulse.settings_security import ClickHouseTls, KafkaSecurity, Token
 from deskpulse.settings_sla import Calendars, PolicyTables, Sla
 from deskpulse.settings_types import (
@@ -223,6 +224,7 @@ class Settings(Section):
     sla: Sla = Field(default=Sla())
     calendars: Calendars = Field(default=Calendars())
     policies: PolicyTables = Field(default=PolicyTables())
+    privacy: Privacy = Field(default=Privacy())
 
     @model_validator(mode="after")
     def _calendars_are_there(self) -> Self:
@@ -241,6 +243,7 @@ class Settings(Section):
             fcr_days=self.fcr.days,
             horizon_ms=None if self.worker.horizon is None else duration_ms(self.worker.horizon),
             policies=self.sla_policies(),
+            pseudonyms=self.privacy.pseudonyms(),
         )
 
     def changed(self, **sections: dict[str, Any]) -> Self:

@@ -107,7 +107,7 @@ def sink_of(settings: Settings, app: App, committer: TransactionalCommitter) -> 
     """The sink, on its application, with its tables in place."""
     client = connect(settings.clickhouse.target())
     migrate(client, settings.clickhouse.database, settings.clickhouse.retention.kept())
-    sink = SinkAgent(app, committer, client, settings.clickhouse.database)
+    sink = SinkAgent(app, committer, client, settings.clickhouse.database, settings.privacy.pseudonyms())
     app.checkpoint, app.committer = sink, committer
 
     @app.agent(app.batches(*SINK_TOPICS), name="sink")

@@ -96,6 +96,8 @@ def _in_words(kind: inspect.Type) -> str:
             return _in_words(kind.type)
         case inspect.LiteralType():
             return "one of " + ", ".join(str(value) for value in kind.values)
+        case inspect.BoolType():
+            return "true or false"
         case inspect.StrType():
             return f"a string of {kind.min_length} to {kind.max_length} characters"
         case inspect.DateTimeType():

@@ -109,6 +109,9 @@ class TicketMerged(Event, frozen=True, kw_only=True, gc=False, tag="ticket.merge
 class TicketDeleted(Event, frozen=True, kw_only=True, gc=False, tag="ticket.deleted"):
     """Spam or erased: the ticket leaves every figure."""
 
+    erase: bool = False
+    """`true` where nothing of the ticket may be kept: all its other events are forgotten, later ones too."""
+
 
 class MessageSent(Event, frozen=True, kw_only=True, gc=False, tag="message.sent"):
     """Somebody wrote; the text itself is never part of an event."""

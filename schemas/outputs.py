@@ -253,6 +253,9 @@ class CustomerTicket(Struct, kw_only=True, omit_defaults=True, gc=False):
     """The Kafka partition that the ticket's events are in: contacts are to go there."""
     gone: bool = False
     """It was deleted, or is another customer's now; nothing else is told."""
+    forget: bool = False
+    """All that is known of the customer's tickets is to be forgotten (``deskpulse forget``); it is of no ticket, and
+    nothing else is told."""
     left: bool = False
     """It has left the horizon: it changes no more, and what it told holds; nothing else is told."""
     category: str = ""

@@ -19,6 +19,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from sinks.clickhouse import ClickHouseSink, InsertFailedError
 from streams.commit import Cut, TransactionalCommitter
+from streams.pseudonyms import Pseudonyms
 from streams.transport import App, Batch, Consumer
 
 _LOG: Final = logging.getLogger(__name__)
@@ -31,12 +32,20 @@ _MOST_ROWS: Final = 20_000
 class SinkAgent:
     """Writes into ClickHouse; the ``Checkpoint`` of its transport."""
 
-    def __init__(self, app: App, committer: TransactionalCommitter, client: Client, database: str) -> None:
+    def __init__(
+        self,
+        app: App,
+        committer: TransactionalCommitter,
+        client: Client,
+        database: str,
+        pseudonyms: Pseudonyms | None = None,
+    ) -> None:
+        """``pseudonyms``: replaces persons' ids in the archive."""
         self.records = 0
         """Records put into ClickHouse since the sink began."""
         self._app = app
         self._committer = committer
-        self._sink = ClickHouseSink(client, database)
+        self._sink = ClickHouseSink(client, database, pseudonyms)
         self._waiting: list[Batch] = []
         self._rows = 0
         self._room = asyncio.Condition()

@@ -18,6 +18,7 @@ from clickhouse_connect.driver.exceptions import Error
 
 from sinks.rows import Message, blocks
 from sinks.tables import Table
+from streams.pseudonyms import Pseudonyms
 
 # The archive has a partition for each month, and a batch of old records may hold more than 100 of them.
 _SETTINGS: Final = {"max_partitions_per_insert_block": 0}
@@ -125,7 +126,9 @@ def has_database(client: Client, database: str) -> bool:
 class ClickHouseSink:
     """Inserts records of the output topics and of the inputs into their tables. Synchronous: run it in a thread."""
 
-    def __init__(self, client: Client, database: str) -> None:
+    def __init__(self, client: Client, database: str, pseudonyms: Pseudonyms | None = None) -> None:
+        """``pseudonyms``: replaces persons' ids in the archive."""
+        self._pseudonyms = pseudonyms
         self._client = client
         self._database = database
 
@@ -148,7 +151,7 @@ class ClickHouseSink:
             if not messages:
                 continue
             origin = f"{topic}[{partition}] offsets {messages[0].offset()} to {messages[-1].offset()}"
-            for table, columns in blocks(topic, partition, messages):
+            for table, columns in blocks(topic, partition, messages, self._pseudonyms):
                 _, collected, origins = whole.setdefault(table.name, (table, [[] for _ in columns], []))
                 for kept, more in zip(collected, columns, strict=True):
                     kept.extend(more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
@@ -14,6 +15,7 @@ from schemas.bad_records import BadRecordError, UnknownTypeError
 from schemas.outputs import ATTRIBUTES, CELLS, FACTS, SLA_EVENTS, Cell, NextReply, SlaEvent, TicketFacts
 from sinks.tables import MEASURE_COLUMNS, TABLES, Table
 from streams import buckets, measures
+from streams.pseudonyms import Pseudonyms
 
 Columns: TypeAlias = list[Sequence[Any]]
 """The values for each name of ``Table.insert_columns``."""
@@ -52,14 +54,18 @@ class BadOutputError(ValueError):
         super().__init__(f"{topic} partition {partition} offset {offset}: {reason}")
 
 
-def blocks(topic: str, partition: int, messages: Sequence[Message]) -> list[tuple[Table, Columns]]:
+def blocks(
+    topic: str, partition: int, messages: Sequence[Message], pseudonyms: Pseudonyms | None = None
+) -> list[tuple[Table, Columns]]:
     """The tables that messages of one partition go to, with their columns; all of a table have equal length.
+
+    ``pseudonyms``: replaces persons' ids in the archive, and leaves out every field that the contract does not know.
 
     Raises :class:`UnknownTopicError` and :class:`BadOutputError`.
     """
-    build = _BUILDERS.get(topic)
+    build = partial(_event_blocks, pseudonyms) if topic in events.INPUT_TOPICS else _BUILDERS.get(topic)
     if build is None:
-        raise UnknownTopicError(f"topic {topic!r} has no table; expected one of {', '.join(_BUILDERS)}")
+        raise UnknownTopicError(f"topic {topic!r} has no table; expected one of {', '.join(SINK_TOPICS)}")
     return [(table, columns) for table, columns in build(topic, partition, messages) if columns[0]]
 
 
@@ -210,7 +216,9 @@ def _cell_columns(table: Table, topic: str, partition: int, found: list[tuple[Me
     return _in_order(table, given | measured | _provenance(partition, [message for message, _ in found]))
 
 
-def _event_blocks(topic: str, partition: int, messages: Sequence[Message]) -> list[tuple[Table, Columns]]:
+def _event_blocks(
+    pseudonyms: Pseudonyms | None, topic: str, partition: int, messages: Sequence[Message]
+) -> list[tuple[Table, Columns]]:
     table = TABLES["events"]
     accepted: list[Message] = []
     found: list[events.AnyEvent] = []
@@ -228,7 +236,9 @@ def _event_blocks(topic: str, partition: int, messages: Sequence[Message]) -> li
         "type": [event.__struct_config__.tag for event in found],
         "ticket_id": [event.ticket_id for event in found],
         "at": [events.at_ms(event.at) for event in found],
-        "value": [(message.value() or b"").decode() for message in accepted],
+        "value": [(message.value() or b"").decode() for message in accepted]
+        if pseudonyms is None
+        else [msgspec.json.encode(pseudonyms.hide(event)).decode() for event in found],
     }
     return [(table, _in_order(table, given | _provenance(partition, accepted)))]
 
@@ -237,7 +247,6 @@ _BUILDERS: Final[dict[str, Callable[[str, int, Sequence[Message]], list[tuple[Ta
     FACTS: _facts_blocks,
     CELLS: _cell_blocks,
     SLA_EVENTS: _sla_blocks,
-    **dict.fromkeys(events.INPUT_TOPICS, _event_blocks),
 }
-SINK_TOPICS: Final = tuple(_BUILDERS)
+SINK_TOPICS: Final = (*_BUILDERS, *events.INPUT_TOPICS)
 """The topics that have a table."""

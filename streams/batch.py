@@ -18,7 +18,7 @@ from streams.calendars import DAY_MS
 from streams.config import DomainConfig
 from streams.customers import Entry, contacts, entry_of, of_facts
 from streams.facts import Facts, facts
-from streams.history import Contact, History
+from streams.history import Contact, History, erases
 from streams.published import ticket_facts
 
 
@@ -40,7 +40,7 @@ def batch(
     if graph is None:
         graph = AttributeGraph(Dimensions(config.dimensions), config.policies)
     by_ticket: dict[str, list[tuple[int, int, bytes, AnyEvent]]] = {}
-    for event in events:
+    for event in events if config.pseudonyms is None else map(config.pseudonyms.hide, events):
         order = at_ms(event.at), event.seq, xxh3_64_digest(event.id.encode()), event
         by_ticket.setdefault(event.ticket_id, []).append(order)
     if now_ms is None:
@@ -50,11 +50,14 @@ def batch(
     for ticket_id, some in sorted(by_ticket.items()):
         history = History()
         ordered: dict[str, AnyEvent] = {}
-        for at, _, _, event in sorted(some, key=_order):
+        some.sort(key=_order)
+        for at, _, _, event in some:
             history.add(event, at)
             ordered.setdefault(event.id, event)
         history.put_in_order()
-        histories[ticket_id] = history, [*ordered.values()]
+        # Of an erased ticket its erasure is all that there is.
+        only = [event for _, _, _, event in some if erases(event)][:1]
+        histories[ticket_id] = history, only or [*ordered.values()]
         found[ticket_id] = facts(history.records, history.names, now_ms, graph, config)
     for ticket_id, contact in _contacts(found, config.fcr_days * DAY_MS).items():
         history = histories[ticket_id][0]

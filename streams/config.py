@@ -7,6 +7,7 @@ from typing import Final
 
 from streams.calendars import DAY_MS as DAY_MS
 from streams.policies import NO_POLICIES, Policies
+from streams.pseudonyms import Pseudonyms
 
 FCR_PARTS: Final = ("one_touch", "no_followup", "no_reopen", "no_repeat")
 
@@ -23,3 +24,5 @@ class DomainConfig:
     horizon_ms: int | None = 31 * DAY_MS
     """How long after its last event a solved ticket is kept; None: for ever."""
     policies: Policies = NO_POLICIES
+    pseudonyms: Pseudonyms | None = None
+    """Replaces persons' ids in every event that is read; None: they stay."""

@@ -140,6 +140,9 @@ class Customers:
         """Take in what tickets tell: keys and values of ``CUSTOMERS``, in their order."""
         for key, value in records:
             told = _decode_ticket(value)
+            if told.forget:
+                self._touched[key] = {}
+                continue
             entries = self._entries(key)
             self._touched[key] = entries
             if entries is None:

@@ -9,13 +9,17 @@ bytes  type  holds
 8-15   u64   ``seq`` + 2**63
 16-23  8 B   XXH3-64 of ``id``
 24     u8    kind (:data:`CREATED` …)
-25     u8    code: status, author and visibility, or kind of survey
+25     u8    code: status, author and visibility, kind of survey, or whether a
+             deletion erases
 26-27  u16   a name's number (customer, channel, score), 0 for none
 28-31  u32   a name's number (attributes, author, survey, ticket), 0 for none
 ====== ===== ===========================================================
 
-Texts stand once in the ticket's list of names. The packed history is also the value of the ticket's changelog record,
-so a ticket is restored from its last record alone.
+Texts stand once in the ticket's list of names. Of an erased ticket (a deletion with ``erase``) the deletion is all that
+is kept: no other event, no name, whatever came before it or comes after.
+
+The packed history is also the value of the ticket's changelog record, so a ticket is restored from its last record
+alone.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ from schemas.events import (
     SurveyAnswered,
     SurveySent,
     TicketCreated,
+    TicketDeleted,
     TicketMerged,
     TicketUpdated,
 )
@@ -67,6 +72,9 @@ BOT: Final = 2
 INTERNAL: Final = 8
 """Flag of a message that the customer does not see."""
 AUTHOR_CODE: Final[dict[str, int]] = {"customer": CUSTOMER, "agent": AGENT, "bot": BOT, "system": 3}
+
+ERASES: Final = 1
+"""The code of a deletion that erases."""
 
 SURVEY_KINDS: Final = ("csat", "nps", "ces")
 SURVEY_CODE: Final[dict[str, int]] = {name: code for code, name in enumerate(SURVEY_KINDS)}
@@ -112,7 +120,7 @@ class Contact(NamedTuple):
 class History:
     """The set of one ticket's events while it is worked on."""
 
-    __slots__ = ("_disordered", "contact", "names", "records")
+    __slots__ = ("_disordered", "contact", "erased", "names", "records")
 
     def __init__(
         self, names: list[str] | None = None, records: bytes | bytearray = b"", contact: Contact | None = None
@@ -122,6 +130,9 @@ class History:
         self.names = [] if names is None else names
         self.records = bytearray(records)
         self._disordered = False
+        self.erased = len(records) == SIZE and records[KIND] == DELETED and records[KIND + 1] == ERASES
+        """Whether all that is kept is that it was erased. Its names stay until it is packed, for those who have to tell
+        others of it."""
 
     def __len__(self) -> int:
         """How many distinct events."""
@@ -131,8 +142,14 @@ class History:
         """Add one event that happened at ``at`` (milliseconds): :data:`ADDED`, :data:`KNOWN` or :data:`REPLACED`.
 
         Of two contents under one id (a producer's error) the one that is first in history order holds, so that the
-        order of arrival decides nothing. Raises :class:`HistoryFullError`.
+        order of arrival decides nothing. Once the ticket is erased everything but an earlier erasure is known. Raises
+        :class:`HistoryFullError`.
         """
+        if self.erased or isinstance(event, TicketDeleted):
+            if erases(event):
+                return self._erase(event, at)
+            if self.erased:
+                return KNOWN
         digest = xxh3_64_digest(event.id.encode())
         records = self.records
         known = records.find(digest)
@@ -144,6 +161,20 @@ class History:
             self._append(record)
             return REPLACED
         self._append(self._pack(at, digest, event))
+        return ADDED
+
+    def _erase(self, event: AnyEvent, at: int) -> int:
+        """Keep this erasure alone, or the one that is there already: the first in history order."""
+        record = self._pack(at, xxh3_64_digest(event.id.encode()), event)
+        if self.erased:
+            if record >= bytes(self.records):
+                return KNOWN
+            self.records = bytearray(record)
+            return REPLACED
+        self.records = bytearray(record)
+        self.contact = None
+        self.erased = True
+        self._disordered = False
         return ADDED
 
     def _place_of(self, digest: bytes, found: int) -> int:
@@ -202,6 +233,7 @@ class History:
             c = number(event.into)
         else:
             what = DELETED
+            code = ERASES if event.erase else 0
         return RECORD.pack(at, event.seq + 2**63, digest, what, code, b, c)
 
     def _number(self, name: str) -> int:
@@ -216,20 +248,25 @@ class History:
     def hear(self, contact: Contact) -> bool:
         """Take in what the other tickets of a customer whom this one has named say; whether it is news."""
         told = contact if contact.repeat_at or contact.recovered_at else None
-        if told == self.contact:
+        if self.erased or told == self.contact:
             return False
         self.contact = told
         return True
 
     def encode(self) -> bytes:
         """The changelog value; :func:`decode` reads it."""
-        names = _encode_names(self.names)
+        names = _encode_names([] if self.erased else self.names)
         told = self.contact
         if told is None:
             return _HEADER.pack(VERSION, len(names)) + names + self.records
         number = self.names.index(told.customer)
         contact = _CONTACT.pack(number, told.repeat_at, told.recovered_at)
         return _HEADER.pack(WITH_CONTACT, len(names)) + contact + names + self.records
+
+
+def erases(event: AnyEvent) -> bool:
+    """Whether the event erases its ticket."""
+    return isinstance(event, TicketDeleted) and event.erase
 
 
 def decode(value: bytes) -> tuple[list[str], bytes, Contact | None]:

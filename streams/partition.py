@@ -139,6 +139,7 @@ class Partition:
         """
         touched = self._touched
         resting = self._resting
+        pseudonyms = self.config.pseudonyms
         known = 0
         newest = 0
         for record in records:
@@ -168,6 +169,8 @@ class Partition:
                     continue
                 else:
                     held = ticket.new()
+            if pseudonyms is not None:
+                event = pseudonyms.hide(event)
             try:
                 added = held.history.add(event, at)
             except HistoryFullError as error:

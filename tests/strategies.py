@@ -81,7 +81,7 @@ def key(event: AnyEvent) -> bytes:
 
 
 @st.composite
-def histories(draw: st.DrawFn, max_tickets: int = 4, max_events: int = 40) -> list[AnyEvent]:
+def histories(draw: st.DrawFn, max_tickets: int = 4, max_events: int = 40, *, may_erase: bool = True) -> list[AnyEvent]:
     """Events of one to ``max_tickets`` tickets with distinct ids; mostly, but not always, created.
 
     The tickets share customers and categories. Mostly the events follow each other in time.
@@ -113,13 +113,15 @@ def histories(draw: st.DrawFn, max_tickets: int = 4, max_events: int = 40) -> li
             begun.add(ticket_id)
         events.append(_MAKE[maker](draw, common(ticket_id)))
     for ticket_id in tickets:
-        end = _pick(draw, ("none",) * 12 + ("merged", "merged", "deleted"))
+        end = _pick(draw, ("none",) * 12 + ("merged", "merged", "deleted", *(("erased",) if may_erase else ())))
         if end != "none":
             after_ms = at_ms(_pick(draw, tuple(events)).at) - at_ms(START)
         if end == "merged":
             events.append(contract.TicketMerged(**common(ticket_id), into=_pick(draw, ("T1", "T9"))))
         elif end == "deleted":
             events.append(contract.TicketDeleted(**common(ticket_id)))
+        elif end == "erased":
+            events.append(contract.TicketDeleted(**common(ticket_id), erase=True))
     return events
 
 

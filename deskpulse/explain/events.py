@@ -13,6 +13,7 @@ from schemas.events import (
     SurveyAnswered,
     SurveySent,
     TicketCreated,
+    TicketDeleted,
     TicketMerged,
     TicketUpdated,
     at_ms,
@@ -68,7 +69,8 @@ def _said(event: AnyEvent) -> str:
         case SurveyAnswered():
             low, high = event.scale
             return f"{event.kind} survey {printable(event.survey_id)} answered: {event.score:g} of {low:g} to {high:g}"
-    return "deleted"
+        case TicketDeleted():
+            return "erased: nothing else of it is kept" if event.erase else "deleted"
 
 
 def _set(event: TicketCreated | TicketUpdated, names: Sequence[str]) -> str:

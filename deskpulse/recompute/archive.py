@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from clickhouse_connect.driver.client import Client
 
 from schemas.bad_records import BadRecordError, UnknownTypeError
-from schemas.events import decode_at
-from streams.history import ADDED, History, HistoryFullError, decode
+from schemas.events import decode, decode_at
+from streams import history as histories
+from streams.history import ADDED, History, HistoryFullError
+from streams.pseudonyms import Pseudonyms
 
 FILES: Final = "files"
 """What stands for the topic of events that no worker has read: ``deskpulse backfill`` took them from files."""
@@ -72,7 +75,7 @@ def nothing(partition: int) -> Kept:
 
 def with_events(kept: Kept, values: Iterable[bytes]) -> tuple[Kept, list[bytes]]:
     """A ticket with more events, and those of them that it did not have."""
-    history = History(*decode(kept.history))
+    history = History(*histories.decode(kept.history))
     new = [value for value in values if _add(history, value) == ADDED]
     history.put_in_order()
     return Kept(kept.partition, history.encode()), new
@@ -86,6 +89,13 @@ def _add(history: History, value: bytes) -> int:
         return _REFUSED
 
 
+def _hidden(value: bytes, pseudonyms: Pseudonyms) -> bytes:
+    try:
+        return msgspec.json.encode(pseudonyms.hide(decode(value)))
+    except (BadRecordError, UnknownTypeError):
+        return value  # It is refused all the same.
+
+
 def read(
     client: Client,
     end_of: Callable[[str, int], int | None],
@@ -93,13 +103,14 @@ def read(
     late: Collection[Place],
     on_progress: Progress,
     only: str = "",
+    pseudonyms: Pseudonyms | None = None,
 ) -> Archive:
     """All tickets and their events, without what the workers refused.
 
     ``end_of`` says of a topic and partition which offset and what follows it is not to be read, None where all is.
     ``refused`` holds all records that count nowhere, ``late`` those of them that were refused as late; ``only`` is a
     table of the ``ticket_id`` that are to be read, '' for all. ``on_progress`` hears how many records were read, and of
-    how many.
+    how many. ``pseudonyms`` replaces persons' ids where the archive does not have pseudonyms already.
     """
     chosen = f"ticket_id IN {only}" if only else "true"
     places = client.query(_PLACES.format(chosen=chosen))
@@ -112,7 +123,8 @@ def read(
     for topic, partition, _ in places.result_rows:
         for block in _blocks(client, topic, partition, end_of(topic, partition), chosen):
             touched: dict[str, History] = {}
-            for offset, key, ticket_id, value in block:
+            for offset, key, ticket_id, archived in block:
+                value = archived.encode() if pseudonyms is None else _hidden(archived.encode(), pseudonyms)
                 place = topic, partition, offset
                 # A record under another key is refused, too; the archive says so itself.
                 if place in dead or key != ticket_id:
@@ -120,15 +132,15 @@ def read(
                     continue
                 if place in late or topic == FILES:
                     left_out += topic != FILES
-                    apart.setdefault(ticket_id, Apart(partition, [])).values.append(value.encode())
+                    apart.setdefault(ticket_id, Apart(partition, [])).values.append(value)
                     continue
                 history = touched.get(ticket_id)
                 if history is None:
                     known = tickets.get(ticket_id)
                     if known is not None and known.partition != partition:
                         strays.add(ticket_id)
-                    history = touched[ticket_id] = History() if known is None else History(*decode(known.history))
-                if _add(history, value.encode()) == _REFUSED:
+                    history = touched[ticket_id] = History() if known is None else History(*histories.decode(known.history))
+                if _add(history, value) == _REFUSED:
                     left_out += 1
                 else:
                     counted += 1

@@ -75,12 +75,14 @@ def verify(
     def of(doing: str, unit: str) -> Callable[[int, int], None]:
         return lambda done, total: on_progress(doing, unit, done, total)
 
-    read = archive.read(client, look.end_of, look.refused, look.late, of("reading the archive", "events"))
+    domain = settings.domain()
+    doing = of("reading the archive", "events")
+    read = archive.read(client, look.end_of, look.refused, look.late, doing, pseudonyms=domain.pseudonyms)
     for ticket_id in read.strays:
         found = "several; its events were published under different keys or with different partitioners"
         differences.add(ARCHIVE, f"ticket {ticket_id}", "partition", "one for all of its events", found)
     times = _times(client, look)
-    kept = Tickets(read.tickets, times, settings.domain())
+    kept = Tickets(read.tickets, times, domain)
     kept.meet_customers(of("meeting customers", "tickets"), as_workers_do=True)
     expected = Expected(kept, times)
     lossy = _is_lossy(client, settings)

@@ -104,7 +104,9 @@ class Story:
         self.ticket_id = ticket_id
         self.config = config
         self.history: list[Event] = []
-        for event in sorted(events, key=lambda e: (e["at_ms"], e["seq"], xxhash.xxh3_64_intdigest(e["id"].encode()))):
+        in_order = sorted(events, key=lambda e: (e["at_ms"], e["seq"], xxhash.xxh3_64_intdigest(e["id"].encode())))
+        # Of an erased ticket nothing else is kept.
+        for event in [event for event in in_order if event.get("erase")][:1] or in_order:
             if event["id"] not in [earlier["id"] for earlier in self.history]:
                 self.history.append(event)
         self.now_ms: int = max(now_ms, self.history[-1]["at_ms"])

@@ -1,0 +1,1 @@
+"""Persons' ids: replaced by pseudonyms, and forgotten."""
