@@ -145,27 +145,26 @@ class History:
         order of arrival decides nothing. Once the ticket is erased everything but an earlier erasure is known. Raises
         :class:`HistoryFullError`.
         """
-        if self.erased or isinstance(event, TicketDeleted):
-            if erases(event):
-                return self._erase(event, at)
-            if self.erased:
-                return KNOWN
+        if self.erased and not erases(event):
+            return KNOWN
         digest = xxh3_64_digest(event.id.encode())
         records = self.records
         known = records.find(digest)
-        if known >= 0 and (place := self._place_of(digest, known)) >= 0:
+        if known >= 0 and (place := self._place_of(digest, known)) >= 0 and not erases(event):
             if (at, event.seq + 2**63) >= RECORD.unpack_from(records, place)[:2]:
                 return KNOWN
             record = self._pack(at, digest, event)
             del records[place : place + SIZE]
             self._append(record)
             return REPLACED
-        self._append(self._pack(at, digest, event))
+        record = self._pack(at, digest, event)
+        if record[KIND] == DELETED and record[KIND + 1] == ERASES:
+            return self._erase(record)
+        self._append(record)
         return ADDED
 
-    def _erase(self, event: AnyEvent, at: int) -> int:
+    def _erase(self, record: bytes) -> int:
         """Keep this erasure alone, or the one that is there already: the first in history order."""
-        record = self._pack(at, xxh3_64_digest(event.id.encode()), event)
         if self.erased:
             if record >= bytes(self.records):
                 return KNOWN
