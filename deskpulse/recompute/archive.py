@@ -139,7 +139,9 @@ def read(
                     known = tickets.get(ticket_id)
                     if known is not None and known.partition != partition:
                         strays.add(ticket_id)
-                    history = touched[ticket_id] = History() if known is None else History(*histories.decode(known.history))
+                    history = touched[ticket_id] = (
+                        History() if known is None else History(*histories.decode(known.history))
+                    )
                 if _add(history, value) == _REFUSED:
                     left_out += 1
                 else:
