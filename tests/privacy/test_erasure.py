@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import AnyEvent, TicketDeleted, at_ms
@@ -19,6 +19,7 @@ def erasure_of(event: AnyEvent, id: str, later: timedelta = timedelta()) -> AnyE
     return TicketDeleted(id=id, ticket_id=event.ticket_id, at=event.at + later, erase=True)
 
 
+@settings(max_examples=40)
 @given(histories(max_tickets=1), st.data())
 def test_an_erased_history_is_its_first_erasure(events: list[AnyEvent], data: st.DataObject) -> None:
     first = min(events, key=lambda event: event.at)
@@ -42,6 +43,7 @@ def test_an_erased_history_is_its_first_erasure(events: list[AnyEvent], data: st
     assert erased_already or len(packed) == 2
 
 
+@settings(max_examples=40)
 @given(histories(may_erase=False), st.data())
 def test_nothing_of_erased_tickets_is_left_in_any_state(events: list[AnyEvent], data: st.DataObject) -> None:
     """After the erasures of all of a customer's tickets, whatever is delivered when, with crashes."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deskpulse.settings import load
@@ -80,6 +80,7 @@ def test_agents_have_pseudonyms_only_where_that_is_wanted() -> None:
         assert PSEUDONYMS.hide(message(author, "x")) == message(author, "x")
 
 
+@settings(max_examples=40)
 @given(histories())
 def test_facts_are_the_same_but_for_the_names(events: list[AnyEvent]) -> None:
     plain = batch(events, None, DomainConfig())
@@ -91,6 +92,7 @@ def test_facts_are_the_same_but_for_the_names(events: list[AnyEvent]) -> None:
         )
 
 
+@settings(max_examples=40)
 @given(histories())
 def test_no_customer_gets_into_what_a_partition_publishes(events: list[AnyEvent]) -> None:
     """All ids but those of customers are made of what `person` does not hold."""
