@@ -115,6 +115,19 @@ class Worker(Section):
     max_future: PositiveDuration = Field(
         default=timedelta(days=1), description="An event dated further ahead of the clock than this is a dead letter."
     )
+    dead_letter_limit: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Above this share of refused records of a topic the worker stops, before it diverts them to the "
+        "dead letters; 1 is no limit.",
+    )
+    dead_letter_window: int = Field(
+        default=1_000,
+        ge=1,
+        le=10_000_000,
+        description="Of how many of the topic's last records, at least: fewer bad ones than that never stop a worker.",
+    )
     dimensions: Annotated[tuple[Dimension, ...], BeforeValidator(listed), AfterValidator(once)] = Field(
         default=("channel", "priority", "team"), description="Attributes by which figures are kept."
     )

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import faust
@@ -17,6 +18,7 @@ from mode import Service
 
 from deskpulse import worker_log
 from deskpulse.allocator import give_memory_back
+from deskpulse.dlq.before import refused_before
 from deskpulse.durations import duration_ms
 from deskpulse.explain.route import Tickets
 from deskpulse.settings import Settings
@@ -27,6 +29,7 @@ from sinks.agent import SinkAgent
 from sinks.clickhouse import connect
 from sinks.migrations import migrate
 from streams.commit import TransactionalCommitter
+from streams.dead_letters import TooManyDeadLettersError
 from streams.live import Health, LiveFigures
 from streams.processor import READ_TOPICS, Processor, ProcessorConfig
 from streams.topics import check_topics, default_specs, ensure_topics
@@ -89,7 +92,10 @@ def processor_of(settings: Settings, app: App, committer: TransactionalCommitter
             max_future_ms=duration_ms(worker.max_future),
             commit_seconds=worker.commit_interval.total_seconds(),
             dimension_limit=worker.dimension_limit,
+            dead_letter_limit=worker.dead_letter_limit,
+            dead_letter_window=worker.dead_letter_window,
         ),
+        refused_before=partial(refused_before, settings.kafka.client()),
     )
     app.checkpoint, app.committer = processor, committer
 
@@ -213,6 +219,11 @@ def run(settings: Settings, log_level: str = "INFO") -> None:
     worker.spinner = None
     try:
         worker.execute_from_commandline()
+    except SystemExit:
+        for app in apps.apps:
+            if isinstance(app.failure, TooManyDeadLettersError):
+                raise SystemExit(app.failure.exit_code) from None
+        raise
     finally:
         _LOG.info("ended")
 

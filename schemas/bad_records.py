@@ -63,6 +63,40 @@ def explain(value: bytes, error: Exception, types: Mapping[str, type[Struct]]) -
     return BadRecordError(f"{kind}: {error}")
 
 
+_ABOUT_A_FIELD: Final = re.compile(r"(?:([\w.]+): )?`([^`]*)` (?:is missing)?")
+_ABOUT_THE_RECORD: Final = {
+    "the record has no value": "the record has no value",
+    "the record is nested": "the record is nested too deeply",
+    "the record is": "the record is no JSON object",
+    "not JSON": "the record is not JSON",
+}
+
+
+def without_values(message: str, types: Mapping[str, type[Struct]]) -> str:
+    """What the message of a :class:`BadRecordError` says in words of the contract, without what the record held.
+
+    Nothing of the text itself gets through, whoever wrote it: not to be recognised is answered in general terms.
+    """
+    for beginning, words in _ABOUT_THE_RECORD.items():
+        if message.startswith(beginning):
+            return words
+    about = _ABOUT_A_FIELD.match(message)
+    if about is None:
+        return "the record is no event"
+    kind, field = about[1] or "", about[2]
+    what = "is missing" if about[0].endswith("is missing") else "is wrong"
+    if field == "type":
+        return f"`type` {what}; expected one of {', '.join(types)}"
+    known = {one for struct in types.values() for one in struct.__struct_fields__}
+    if field not in known:
+        return f"a field of no meaning to deskpulse is wrong; expected {ANYTHING}"
+    if kind not in types:
+        return f"`{field}` {what}"
+    told = f"; expected {allowed(types[kind], field)}"
+    # What a struct says about itself, like a score outside its scale, has numbers of the record in it.
+    return f"{kind}: `{field}` {what}{told if message.endswith(told) else ''}"
+
+
 def shown(value: object) -> str:
     """A value as JSON, cut to :data:`SHOWN_CHARACTERS`; also what JSON cannot say, like NaN."""
     try:

@@ -129,7 +129,7 @@ OUTPUTS: Final[dict[str, Struct]] = {
 """By the name of the struct."""
 
 DEAD_LETTER_HEADERS: Final[dict[str, str]] = {
-    "reason": 'message.sent: `author` is "robot"; expected one of agent, bot, customer, system',
+    "reason": 'bad_record: message.sent: `author` is "robot"; expected one of agent, bot, customer, system',
     "origin_topic": "support.messages",
     "origin_partition": "2",
     "origin_offset": "4711",

@@ -42,7 +42,7 @@ REFUSED: Final[dict[str, str]] = {
     outputs.DEAD_LETTERS: "Records that cannot be decoded.",
 }
 HEADERS: Final[dict[str, str]] = {
-    "reason": "Why it was refused: field, value and what is allowed.",
+    "reason": "Why it was refused: a code, then field, value and what is allowed.",
     "origin_topic": "The topic that it was read from.",
     "origin_partition": "The partition that it was read from, in decimal.",
     "origin_offset": "Its offset there, in decimal.",

@@ -303,6 +303,24 @@ class WouldChange(Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 DEAD_LETTER_HEADERS: Final = ("reason", "origin_topic", "origin_partition", "origin_offset", "origin_timestamp_ms")
-"""Headers of a dead letter and of a late record; key and value are those of the record, whole. Text is UTF-8."""
+"""The first headers of a dead letter and of a late record, in this order; the record's own follow. Text is UTF-8.
+
+Key and value are those of the record, whole. ``reason`` begins with a code: ``bad_record: `type` is missing; ...``.
+"""
 WOULD_CHANGE_HEADER: Final = "would_change"
-"""One more header of a late record: JSON of :class:`WouldChange`."""
+"""One more header of a late record, before its own: JSON of :class:`WouldChange`."""
+LARGEST_LETTER_BYTES: Final = 16 * 1024 * 1024
+"""The topics of refused records take them up to this size: more than Kafka's default of 1 MiB for what is published."""
+REPLAYED: Final = "support.dead-letters-replayed"
+"""Which dead letters were sent again: compacted, keyed by ``PARTITION@OFFSET`` of the letter (``Replayed``)."""
+
+
+class Replayed(Struct, kw_only=True, gc=False):
+    """A dead letter was sent again, in the same transaction as this record. Key: its ``PARTITION@OFFSET``."""
+
+    letter_timestamp_ms: int
+    """The timestamp of the letter: another one at this offset, of a topic made anew, is another letter."""
+    topic: str
+    """Where it was sent."""
+    replayed_at_ms: int
+    """When, milliseconds since 1970 UTC."""

@@ -94,6 +94,10 @@ DUPLICATES: Final = Metric("support_duplicates_total", "counter", "Events that w
 DEAD_LETTERS: Final = Metric(
     "support_dead_letters_total", "counter", "Records that are no event, by reason code", ("reason",),
 )  # fmt: skip
+DEAD_LETTER_RATIO: Final = Metric(
+    "support_dead_letter_ratio", "gauge", "Share of refused records among a topic's last `worker.dead_letter_window`",
+    ("topic",),
+)  # fmt: skip
 LATE: Final = Metric("support_late_total", "counter", "Events of tickets that had left the horizon")
 SKIPPED: Final = Metric("support_skipped_events_total", "counter", "Events of a type that deskpulse does not know")
 COMMITS: Final = Metric("support_commits_total", "counter", "Transactions committed")
@@ -106,7 +110,7 @@ COMMIT_AGE: Final = Metric("support_commit_age_seconds", "gauge", "Time since th
 INPUT_LAG: Final = Metric("support_input_lag_records", "gauge", "Records of the inputs that are not applied yet")
 SINK_LAG: Final = Metric("support_sink_lag_records", "gauge", "Output records that are not in ClickHouse yet")
 HEALTH_METRICS: Final = (
-    EVENTS, DUPLICATES, DEAD_LETTERS, LATE, SKIPPED, COMMITS,
+    EVENTS, DUPLICATES, DEAD_LETTERS, DEAD_LETTER_RATIO, LATE, SKIPPED, COMMITS,
     TRACKED, PARTITIONS, WATERMARK_LAG, COMMIT_AGE, INPUT_LAG, SINK_LAG,
 )  # fmt: skip
 

@@ -149,6 +149,7 @@ def _health(health: Health) -> Block:
             by(names.EVENTS, health.events.items()),
             one(names.DUPLICATES, health.duplicates),
             by(names.DEAD_LETTERS, health.dead_letters.items()),
+            by(names.DEAD_LETTER_RATIO, health.dead_letter_shares.items()),
             one(names.LATE, health.late),
             one(names.SKIPPED, health.skipped_types),
             one(names.COMMITS, health.commits),

@@ -87,7 +87,7 @@ def publish_files(
                 done.by_topic[topic] = done.by_topic.get(topic, 0) + len(records)
         origin = "file:stdin" if name == STDIN else f"file:{Path(name).name}"
         for bad in lines.bad:
-            publisher.send_dead_letter(bad.value, bad.reason, origin, bad.line, int(time() * 1000))
+            publisher.send_dead_letter(bad.value, f"bad_record: {bad.reason}", origin, bad.line, int(time() * 1000))
         done.bad += len(lines.bad)
         done.bad_lines += lines.bad[: max(0, show_bad - len(done.bad_lines))]
         done.skipped += len(lines.unknown)

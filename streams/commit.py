@@ -34,6 +34,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from faust.types import TP
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
+from schemas.outputs import LARGEST_LETTER_BYTES
 from streams.clients import ClientSettings, Deadline, client_config, kafka_error
 
 _DEFAULTS: Final[dict[str, Any]] = {
@@ -48,6 +49,8 @@ _DEFAULTS: Final[dict[str, Any]] = {
     # A cut may hold more records than this: enqueueing then waits for room.
     "queue.buffering.max.messages": 200_000,
     "queue.buffering.max.kbytes": 32_768,
+    # A refused record goes whole to the dead letters, with headers on top of what was just small enough for its topic.
+    "message.max.bytes": LARGEST_LETTER_BYTES,
     # Only failures are of interest, and a callback for every record would cost more than producing it.
     "delivery.report.only.error": True,
 }
@@ -80,7 +83,9 @@ class Annotated(NamedTuple):
     partition: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
+    timestamp_ms: int = 0
+    """Milliseconds since the epoch; 0 for the time of producing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +234,10 @@ class TransactionalCommitter:
             self._wait_for_room(deadline)
 
     def _enqueue_annotated(self, record: Annotated, deadline: Deadline) -> None:
-        topic, partition, key, value, headers = record
+        topic, partition, key, value, headers, timestamp_ms = record
         while True:
             try:
-                self._producer.produce(topic, value, key, partition, headers=list(headers))
+                self._producer.produce(topic, value, key, partition, timestamp=timestamp_ms, headers=list(headers))
             except BufferError:
                 self._wait_for_room(deadline)
             except KafkaException as error:

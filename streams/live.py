@@ -94,3 +94,5 @@ class Health:
     """Records of the customer step that this worker has published, less those that it has read."""
     sla_events: Mapping[SlaLabels, int] = field(default_factory=dict)
     """SLA events raised since the worker began."""
+    dead_letter_shares: Mapping[str, float] = field(default_factory=dict)
+    """Input topic to the share of refused records among its last ones, 0 to 1."""

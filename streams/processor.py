@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -35,6 +35,7 @@ from streams.clients import ClientSettings, Deadline
 from streams.commit import ANY_PARTITION, Annotated, Cut, Output, TransactionalCommitter
 from streams.config import DAY_MS, DomainConfig
 from streams.customers import Customers
+from streams.dead_letters import DeadLetterLimit
 from streams.live import Health, LiveFigures, SlaLabels
 from streams.partition import Partition, Refused
 from streams.picture import picture
@@ -71,6 +72,15 @@ class ProcessorConfig:
     max_future_ms: int = 86_400_000
     commit_seconds: float = 1.0
     dimension_limit: int = 50
+    dead_letter_limit: float = 1.0
+    """The share of refused records of a topic, 0 to 1, beyond which the worker stops."""
+    dead_letter_window: int = 1_000
+    """Of how many of its last records, at least."""
+
+
+RefusedBefore = Callable[[Mapping[tuple[str, int], int], int], Mapping[str, tuple[int, Mapping[str, int]]]]
+"""Given where each (topic, partition) of the inputs is read from and a number of records: by topic, of how many records
+before that how many were refused, by code. Blocks."""
 
 
 def wall_clock_ms() -> int:
@@ -89,7 +99,9 @@ class Processor:
         config: ProcessorConfig,
         clock_ms: Callable[[], int] = wall_clock_ms,
         read_back: ReadToEnd = read_to_end,
+        refused_before: RefusedBefore | None = None,
     ) -> None:
+        """``refused_before``: asked when partitions are assigned, so that a restart forgets no dead letter."""
         self.config = config
         self.commits = 0
         self.published = 0
@@ -98,8 +110,10 @@ class Processor:
         self._client = client
         self._clock_ms = clock_ms
         self._read_back = read_back
+        self._refused_before = refused_before
         self._dimensions = Dimensions(config.domain.dimensions)
         self._graph = AttributeGraph(self._dimensions, config.domain.policies)
+        self._dead_letters = DeadLetterLimit(config.dead_letter_limit, config.dead_letter_window)
         self._partitions: dict[int, Partition] = {}
         self._customers: dict[int, Customers] = {}
         self._has_policies = bool(config.domain.policies)
@@ -122,7 +136,10 @@ class Processor:
     # -- batches and time
 
     def apply(self, batch: Batch) -> None:
-        """Apply one batch to its partition."""
+        """Apply one batch to its partition.
+
+        Raises ``streams.dead_letters.TooManyDeadLettersError`` where it has gone beyond the limit of refused records.
+        """
         topic, number = batch.tp
         expected = self._applied.get((topic, number), self._consumer.start_offset(batch.tp))
         if batch.start != expected:
@@ -133,7 +150,10 @@ class Processor:
             self._customers[number].apply([(cast(bytes, r.key()), cast(bytes, r.value())) for r in batch])
         else:
             latest_ms = None if self.config.event_clock else self._clock_ms() + self.config.max_future_ms
-            self._partitions[number].apply(topic, cast(Any, batch), latest_ms)
+            partition = self._partitions[number]
+            letters = dict(partition.counters.dead_letters)
+            partition.apply(topic, cast(Any, batch), latest_ms)
+            self._dead_letters.saw(topic, cast(Any, batch), letters, partition.counters.dead_letters)
         if topic in INNER_TOPICS:
             self._inner_read += len(batch)
         self._applied[topic, number] = self._uncommitted[topic, number] = batch.end
@@ -252,10 +272,20 @@ class Processor:
             await self._read_back(
                 self._client, CUSTOMER_TICKETS, number, step.restore, deadline_seconds=_RESTORE_SECONDS
             )
+        await self._remember_refused(partitions)
         self._partitions, self._customers = restored, customers
         self._assigned = True
         tickets, seconds = sum(map(len, restored.values())), time.monotonic() - began
         _LOG.info("assigned partitions %s; restored %d tickets in %.1f s", _listed(restored), tickets, seconds)
+
+    async def _remember_refused(self, partitions: set[TP]) -> None:
+        self._dead_letters = DeadLetterLimit(self.config.dead_letter_limit, self.config.dead_letter_window)
+        if self._refused_before is not None:
+            starts = {(tp.topic, tp.partition): self._consumer.start_offset(tp) for tp in partitions}
+            inputs = {place: offset for place, offset in starts.items() if place[0] in INPUT_TOPICS}
+            found = await asyncio.to_thread(self._refused_before, inputs, self.config.dead_letter_window)
+            for topic, (records, refused) in found.items():
+                self._dead_letters.start(topic, records, refused)
 
     async def revoked(self, partitions: set[TP], deadline_seconds: float) -> None:
         """Commit what was applied, and let go."""
@@ -332,6 +362,7 @@ class Processor:
             events=dict(events),
             duplicates=sum(one.duplicates for one in counters),
             dead_letters=dict(letters),
+            dead_letter_shares=self._dead_letters.shares(),
             late=sum(one.late for one in counters),
             skipped_types=sum(one.skipped_types for one in counters),
             tracked_tickets=sum(len(partition) for partition in owned),
@@ -365,4 +396,4 @@ def _annotated(number: int, refused: Refused) -> Annotated:
     if refused.would_change:
         told.append((WOULD_CHANGE_HEADER, refused.would_change))
     topic = LATE if refused.code == "late" else DEAD_LETTERS
-    return Annotated(topic, number, record.key(), record.value(), told)
+    return Annotated(topic, number, record.key(), record.value(), [*told, *(record.headers() or ())])

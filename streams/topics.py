@@ -19,20 +19,29 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from schemas.events import INPUT_TOPICS
-from schemas.outputs import CHANGELOGS, DEAD_LETTERS, INNER_TOPICS, LATE, OUTPUT_TOPICS
+from schemas.outputs import (
+    CHANGELOGS,
+    DEAD_LETTERS,
+    INNER_TOPICS,
+    LARGEST_LETTER_BYTES,
+    LATE,
+    OUTPUT_TOPICS,
+    REPLAYED,
+)
 from streams.clients import ClientSettings, Deadline, client_config, kafka_error
 
 _DAY_MS: Final = 86_400_000
-_KEPT: Final = {LATE: 30 * _DAY_MS, DEAD_LETTERS: 30 * _DAY_MS}
-_KEPT_OTHERWISE_MS: Final = 7 * _DAY_MS
+_LETTERS: Final = {"retention.ms": str(30 * _DAY_MS), "max.message.bytes": str(LARGEST_LETTER_BYTES)}
+_KEPT: Final = {LATE: _LETTERS, DEAD_LETTERS: _LETTERS}
+_KEPT_OTHERWISE: Final = {"retention.ms": str(7 * _DAY_MS)}
 _CHANGELOG: Final = {
     "cleanup.policy": "compact",
     # A restore reads all of it: compact early, in segments that are soon closed.
     "min.cleanable.dirty.ratio": "0.1",
     "segment.bytes": "67108864",
 }
-_AT_LEAST: Final = frozenset({"retention.ms"})
-"""Settings that may be greater than wanted; -1 is without end."""
+_AT_LEAST: Final = frozenset({"retention.ms", "max.message.bytes"})
+"""Settings that may be greater than wanted; a retention of -1 is without end."""
 _PAUSE_SECONDS: Final = 0.1
 
 
@@ -51,18 +60,19 @@ class TopicSpec:
 
 
 def default_specs(partitions: int, replication: int = 1) -> list[TopicSpec]:
-    """Inputs, outputs, what workers tell each other and changelogs, all with the same number of partitions."""
+    """Inputs, outputs, what workers tell each other, changelogs and marks, all with the same number of partitions."""
     durable = {"min.insync.replicas": "2"} if replication > 2 else {}
     kept = [
         TopicSpec(
             name,
             partitions,
             replication,
-            {"cleanup.policy": "delete", "retention.ms": str(_KEPT.get(name, _KEPT_OTHERWISE_MS)), **durable},
+            {"cleanup.policy": "delete", **_KEPT.get(name, _KEPT_OTHERWISE), **durable},
         )
         for name in (*INPUT_TOPICS, *OUTPUT_TOPICS, *INNER_TOPICS)
     ]
-    return [*kept, *(TopicSpec(name, partitions, replication, {**_CHANGELOG, **durable}) for name in CHANGELOGS)]
+    compacted = (*CHANGELOGS, REPLAYED)
+    return [*kept, *(TopicSpec(name, partitions, replication, {**_CHANGELOG, **durable}) for name in compacted)]
 
 
 def ensure_topics(client: ClientSettings, specs: Iterable[TopicSpec], deadline_seconds: float = 30.0) -> list[str]:

@@ -120,6 +120,7 @@ def health(events: Mapping[str, int] | None = None) -> Health:
         events=events or {"support.tickets": 214_031, "support.messages": 509_442, "support.surveys": 60_118},
         duplicates=1_204,
         dead_letters={"not_json": 3, "bad_value": 9},
+        dead_letter_shares={"support.tickets": 0.004, "support.messages": 0.0},
         late=41,
         skipped_types=7,
         tracked_tickets=125_310,

@@ -16,6 +16,7 @@ from deskpulse.cli import (
     clickhouse,
     config,
     demo,
+    dlq,
     doctor,
     explain,
     generate,
@@ -47,6 +48,7 @@ app.command("doctor", rich_help_panel=SET_UP, epilog=doctor.EXAMPLE)(doctor.doct
 app.command("config", rich_help_panel=SET_UP, epilog=config.EXAMPLE)(config.config)
 app.command("publish", rich_help_panel=TRAFFIC, epilog=publish.EXAMPLE)(publish.publish)
 app.command("replay", rich_help_panel=TRAFFIC, epilog=replay.EXAMPLE)(replay.replay)
+app.add_typer(dlq.app, name="dlq", rich_help_panel=TRAFFIC)
 app.command("simulate", rich_help_panel=TRAFFIC, epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("explain", rich_help_panel=LOOK, epilog=explain.EXAMPLE)(explain.explain)
 app.command("sql", rich_help_panel=LOOK, epilog=clickhouse.SQL_EXAMPLE)(clickhouse.sql)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -63,6 +66,8 @@ _KNOWN: Final[tuple[tuple[str, str, str, int], ...]] = (
     ("sources.files", "InputError", "", 1),
     ("sources.publisher", "PublishError", "Kafka: ", 1),
     ("streams.topics", "TopicError", "Kafka: ", 1),
+    ("streams.commit", "CommitError", "Kafka: ", 1),
+    ("deskpulse.dlq.reading", "DeadLettersError", "", 1),
     ("confluent_kafka", "KafkaException", "Kafka: ", 1),
     ("deskpulse.verify.asking", "TokenRefusedError", "", 1),
     ("sinks.clickhouse", "UnreachableError", "", 1),
@@ -119,3 +124,21 @@ def duration_option(text: str) -> float:
         return parse_duration(text).total_seconds()
     except ValueError as error:
         raise typer.BadParameter(f"{text!r}: {error}") from None
+
+
+def instant_option(name: str, written: str, *, ago: bool = False) -> int:
+    """An option like ``2026-06-01T10:00:00Z``, in milliseconds since 1970; with ``ago`` also a duration before now."""
+    from deskpulse.durations import duration_ms, parse_duration
+    from schemas.events import EPOCH, LATEST, at_ms
+
+    with suppress(ValueError):
+        at = datetime.fromisoformat(written)
+        if at.tzinfo is not None and EPOCH <= at < LATEST:
+            return at_ms(at)
+    if ago:
+        with suppress(ValueError):
+            return max(0, time.time_ns() // 1_000_000 - duration_ms(parse_duration(written)))
+    raise typer.BadParameter(
+        f"{name} is {written!r}; expected RFC 3339 with an offset, like 2026-06-01T10:00:00Z, before {LATEST.year}"
+        + (", or how long ago, like 90m" if ago else "")
+    )

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from deskpulse.cli.common import WRONG_USE, CommandError, ConfigOption, Format, FormatOption, emit, settings_from, tell
+from deskpulse.cli.common import (
+    WRONG_USE,
+    CommandError,
+    ConfigOption,
+    Format,
+    FormatOption,
+    emit,
+    instant_option,
+    settings_from,
+    tell,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +61,7 @@ def explain(
     from deskpulse.explain.text import show
     from streams.batch import batch
 
-    now_ms = None if now is None else _instant_ms(now)
+    now_ms = None if now is None else instant_option("--now", now)
     if events is None and ticket is None:
         raise CommandError(
             "say which: a file of events, or --ticket ID to ask the archive of the running system", WRONG_USE
@@ -116,20 +125,6 @@ def _from_archive(settings: Settings, ticket: str) -> list[AnyEvent]:
         return read_archive(client, ticket)
     finally:
         client.close()
-
-
-def _instant_ms(written: str) -> int:
-    from schemas.events import EPOCH, LATEST, at_ms
-
-    try:
-        at = datetime.fromisoformat(written)
-        if at.tzinfo is None or not EPOCH <= at < LATEST:
-            raise ValueError
-    except ValueError:
-        raise typer.BadParameter(
-            f"--now is {written!r}; expected RFC 3339 with an offset, like 2026-06-01T10:00:00Z, before {LATEST.year}"
-        ) from None
-    return at_ms(at)
 
 
 def _those_there(tickets: list[str]) -> str:

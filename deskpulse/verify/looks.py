@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from deskpulse.verify.asking import Asking
 from schemas.events import INPUT_TOPICS
-from schemas.outputs import CELLS, DEAD_LETTERS, FACTS, LATE, SLA_EVENTS
+from schemas.outputs import CELLS, DEAD_LETTER_HEADERS, DEAD_LETTERS, FACTS, LATE, SLA_EVENTS
 from streams.clients import ClientSettings, client_config
 
 COMPARED_TOPICS: Final = (*INPUT_TOPICS, FACTS, CELLS, SLA_EVENTS)
@@ -283,7 +283,8 @@ class _Kafka:
 def _origin(message: Message) -> list[tuple[str, tuple[str, int, int]]]:
     """Why and where a refused record was read; nothing of a bad line of a file, which never was in an input."""
     pairs: Any = message.headers() or []
-    headers = {name: value.decode() for name, value in pairs if value is not None}
+    # The first of a name is deskpulse's; what follows are headers of the record itself.
+    headers = {name: value.decode() for name, value in reversed(pairs) if name in DEAD_LETTER_HEADERS and value}
     try:
         topic, code = headers["origin_topic"], headers["reason"].partition(":")[0]
         place = topic, int(headers["origin_partition"]), int(headers["origin_offset"])

@@ -118,7 +118,7 @@ class App(faust.App):
     def _end_late(self) -> None:
         threading.Event().wait(_END_SECONDS)
         LOG.critical("the worker did not end within %g s of its failure", _END_SECONDS)
-        os._exit(_EXIT_CODE)
+        os._exit(getattr(self.failure, "exit_code", _EXIT_CODE))
 
     def _crash(self, reason: BaseException) -> None:
         # Whatever part of Faust crashes, with or without an agent: it comes by here.

@@ -1,0 +1,184 @@
+"""Reading the dead letters, and which of them were sent again: what is committed, and without a consumer group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from time import monotonic
+from types import TracebackType
+from typing import Any, Final, Self
+
+import confluent_kafka
+import msgspec
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public names, but not declared as such
+    AdminClient,
+    OffsetSpec,
+)
+
+from deskpulse.dlq.letters import Letter, LetterId, Wanted, letter_of, parse_id
+from schemas.outputs import DEAD_LETTERS, LARGEST_LETTER_BYTES, REPLAYED, Replayed
+from streams.clients import ClientSettings, client_config
+
+_RECORDS_AT_ONCE: Final = 2_000
+_CONSUME_SECONDS: Final = 0.05
+_ANSWER_SECONDS: Final = 15.0
+_STALL_SECONDS: Final = 30.0
+"""Longer than an open transaction of a worker that is gone lasts (10 s, and the broker's clean-up interval)."""
+_decode: Final = msgspec.json.Decoder(Replayed).decode
+
+Progress = Callable[[int, int], None]
+"""Told how many records were read, and of how many."""
+
+
+class DeadLettersError(Exception):
+    """The dead letters can't be read, or a letter is not there; says what to do."""
+
+
+class Reader:
+    """Reads the topics of the dead letters, from any place, as often as asked."""
+
+    def __init__(self, client: ClientSettings) -> None:
+        self._config = client_config(client)
+        fixed = {
+            "group.id": "deskpulse-dlq",  # librdkafka wants one; nothing is committed under it
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "allow.auto.create.topics": False,
+            "fetch.message.max.bytes": 1_048_576,
+            "fetch.wait.max.ms": 50,
+            "receive.message.max.bytes": 8 * LARGEST_LETTER_BYTES,
+        }
+        self._consumer = confluent_kafka.Consumer(client_config(client, fixed=fixed))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._consumer.close()
+
+    def replayed(self) -> dict[LetterId, Replayed]:
+        """The letters that were sent again."""
+        partitions = self._partitions(REPLAYED)
+        found: dict[LetterId, Replayed] = {}
+        for message in self._read(REPLAYED, dict.fromkeys(partitions, 0), self._ends(REPLAYED, partitions)):
+            key, value = message.key(), message.value()
+            if key is not None and value is not None:
+                found[parse_id(key.decode())] = _decode(value)
+        return found
+
+    def letters(self, wanted: Wanted, on_progress: Progress = lambda *_: None) -> Iterator[Letter]:
+        """The letters that are wanted and were there when this began; those of a partition oldest first.
+
+        Raises :class:`DeadLettersError` where one that is wanted by its id is not there.
+        """
+        partitions = list(range(self.partition_count()))
+        ends = self._ends(DEAD_LETTERS, partitions)
+        starts = self._starts(partitions, wanted.since_ms)
+        if wanted.ids:
+            by_partition: dict[int, list[int]] = {}
+            for one in wanted.ids:
+                by_partition.setdefault(one.partition, []).append(one.offset)
+            starts = {number: min(offsets) for number, offsets in by_partition.items() if number in ends}
+            ends = {number: min(ends[number], max(by_partition[number]) + 1) for number in starts}
+        left = set(wanted.ids)
+        for message in self._read(DEAD_LETTERS, starts, ends, on_progress):
+            letter = letter_of(message)
+            left.discard(letter.id)
+            if wanted.has(letter):
+                yield letter
+        if left:
+            told = ", ".join(map(str, sorted(left)[:5]))
+            raise DeadLettersError(f"no such dead letter: {told}; `deskpulse dlq list` shows those that are there")
+
+    def last(self, partitions: Iterable[int], most: int) -> Iterator[Letter]:
+        """The letters among the last ``most`` records of each of these partitions, as far as they are committed."""
+        there = set(self._partitions(DEAD_LETTERS))
+        ends = self._ends(DEAD_LETTERS, sorted(there.intersection(partitions)))
+        starts = {number: max(0, end - most) for number, end in ends.items()}
+        for message in self._read(DEAD_LETTERS, starts, ends, wait=False):
+            yield letter_of(message)
+
+    def partition_count(self) -> int:
+        """How many partitions the topic of dead letters has; :class:`DeadLettersError` where there is none."""
+        partitions = self._partitions(DEAD_LETTERS)
+        if not partitions:
+            raise DeadLettersError(f"there is no topic {DEAD_LETTERS}; `deskpulse topics create` makes what is missing")
+        return len(partitions)
+
+    def _partitions(self, topic: str) -> list[int]:
+        # Not asked for by name: that could make the topic.
+        found: Any = self._consumer.list_topics(timeout=_ANSWER_SECONDS).topics.get(topic)
+        return sorted(found.partitions) if found is not None and found.error is None else []
+
+    def _starts(self, partitions: list[int], since_ms: int) -> dict[int, int]:
+        if not since_ms:
+            return dict.fromkeys(partitions, 0)
+        asked = [TopicPartition(DEAD_LETTERS, number, since_ms) for number in partitions]
+        found = self._consumer.offsets_for_times(asked, _ANSWER_SECONDS)
+        # Without a record since then: the end, which librdkafka says as a negative number.
+        return {at.partition: at.offset if at.offset >= 0 else 2**62 for at in found}
+
+    def _ends(self, topic: str, partitions: list[int]) -> dict[int, int]:
+        """The end of everything written, open transactions included: what they commit belongs to it, too."""
+        if not partitions:
+            return {}
+        admin = AdminClient(self._config)  # kept: without it, no answer would ever come
+        asked: Mapping[TopicPartition, Any] = admin.list_offsets(
+            {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions},  # type: ignore[no-untyped-call]
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=_ANSWER_SECONDS,
+        )
+        return {at.partition: found.result(_ANSWER_SECONDS).offset for at, found in asked.items()}
+
+    def _read(
+        self,
+        topic: str,
+        starts: dict[int, int],
+        ends: dict[int, int],
+        on_progress: Progress = lambda *_: None,
+        *,
+        wait: bool = True,
+    ) -> Iterator[Message]:
+        """The committed records from the starts to before the ends.
+
+        ``wait``: for transactions that are open, up to :data:`_STALL_SECONDS`.
+        """
+        reached = {number: start for number, start in starts.items() if start < ends[number]}
+        if not reached:
+            return
+        total = sum(ends[number] - start for number, start in reached.items())
+        first = sum(reached.values())
+        left = set(reached)
+        self._consumer.assign([TopicPartition(topic, number, start) for number, start in reached.items()])
+        heard = monotonic()
+        try:
+            while left:
+                messages = self._consumer.consume(_RECORDS_AT_ONCE, _CONSUME_SECONDS)
+                for message in messages:
+                    number, offset = message.partition() or 0, message.offset() or 0
+                    error = message.error()
+                    if error is None:
+                        reached[number] = max(reached[number], offset + 1)
+                        if offset < ends[number]:
+                            yield message
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        reached[number] = max(reached[number], offset if wait else ends[number])
+                    elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
+                        raise KafkaException(error)
+                    if reached[number] >= ends[number] and number in left:
+                        left.remove(number)
+                        self._consumer.pause([TopicPartition(topic, number)])
+                on_progress(min(total, sum(reached.values()) - first), total)
+                heard = monotonic() if messages else heard
+                if monotonic() - heard > _STALL_SECONDS:
+                    number = min(left)
+                    raise DeadLettersError(
+                        f"{topic}[{number}] was read to offset {reached[number]} of {ends[number]}, and nothing more "
+                        f"came for {_STALL_SECONDS:g} s; is a transaction of a worker still open?"
+                    )
+        finally:
+            self._consumer.unassign()
