@@ -29,8 +29,8 @@ def refused_before(
     of_each = -(-records // len(numbers))
     topics = {topic for topic, _ in starts}
     seen: Counter[str] = Counter()
-    for (topic, _), start in starts.items():
-        seen[topic] += min(start, of_each)
+    for (topic, _), read_to in starts.items():
+        seen[topic] += min(read_to, of_each)
     refused: dict[str, Counter[str]] = {topic: Counter() for topic in topics}
     try:
         with Reader(client) as reader:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,18 +26,18 @@ from tests.cli.conftest import (  # noqa: F401 - fixtures
 )
 
 HOUR_MS = 3_600_000
+RECENTLY = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
+"""Within the horizon of a worker that reads it."""
 _HOURS = itertools.count(2)
 
 
 def event(ticket: str = "T1", number: int = 1, **fields: Any) -> bytes:
     """A creation, with other values where they are given; None takes a field away."""
-    import json
-
     whole = {
         "type": "ticket.created",
         "id": f"{ticket}-{number}",
         "ticket_id": ticket,
-        "at": "2026-06-01T10:00:00Z",
+        "at": RECENTLY,
         "customer_id": "C-SECRET",
         "channel": "email",
         "priority": "normal",

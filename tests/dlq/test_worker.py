@@ -12,12 +12,11 @@ from confluent_kafka import Producer
 from deskpulse.local.worker import LocalWorker
 from schemas.events import TICKETS
 from tests.cli.conftest import PARTITIONS, Ran
-from tests.dlq.conftest import event
+from tests.dlq.conftest import RECENTLY, event
 from tests.waiting import wait_until
 
 TOO_MANY = 65
 AHEAD = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
-NOW = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
 
 
 def test_a_worker_stops_before_it_diverts_too_much_and_goes_on_after_the_fix(
@@ -39,7 +38,7 @@ def test_a_worker_stops_before_it_diverts_too_much_and_goes_on_after_the_fix(
         "DESKPULSE_WORKER__MAX_FUTURE": "1s",
         "DESKPULSE_WORKER__COMMIT_INTERVAL": "100ms",
     }
-    publish(0, 40, NOW)
+    publish(0, 40, RECENTLY)
     publish(40, 5, AHEAD, [("trace", b"7")])
     with LocalWorker(settings, tmp_path / "first.log") as worker:
         status = worker.wait_until(
