@@ -27,6 +27,7 @@ _PROBLEMS: Final = {
     HISTORY_FULL: "the ticket has too many distinct people, surveys and attributes",
     UNKNOWN_TYPE: "a type that deskpulse does not know",
     "clickhouse_refused": "ClickHouse refuses the row",
+    "unreadable_output": "the sink can't read the record",
 }
 
 
