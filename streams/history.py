@@ -138,6 +138,11 @@ class History:
         """How many distinct events."""
         return len(self.records) // SIZE
 
+    @property
+    def first_at(self) -> int:
+        """When the first of the events happened, milliseconds since 1970; they have to be in order."""
+        return int.from_bytes(self.records[:8], "big")
+
     def add(self, event: AnyEvent, at: int) -> int:
         """Add one event that happened at ``at`` (milliseconds): :data:`ADDED`, :data:`KNOWN` or :data:`REPLACED`.
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from deskpulse.cli import (
+    backfill,
     clickhouse,
     config,
     demo,
@@ -53,6 +54,7 @@ app.command("simulate", rich_help_panel=TRAFFIC, epilog=simulate.EXAMPLE)(simula
 app.command("explain", rich_help_panel=LOOK, epilog=explain.EXAMPLE)(explain.explain)
 app.command("sql", rich_help_panel=LOOK, epilog=clickhouse.SQL_EXAMPLE)(clickhouse.sql)
 app.command("verify", rich_help_panel=LOOK, epilog=verify.EXAMPLE)(verify.verify)
+app.command("backfill", rich_help_panel=TRAFFIC, epilog=backfill.EXAMPLE)(backfill.backfill)
 app.command("generate", rich_help_panel=PROJECT, epilog=generate.EXAMPLE)(generate.generate)
 
 

@@ -16,6 +16,34 @@ _LINE_EVERY_SECONDS: Final = 5.0
 _BAR_EVERY_SECONDS: Final = 0.1
 
 
+class Meters:
+    """One :class:`Meter` after the other, for work of several parts."""
+
+    def __init__(self) -> None:
+        self._meters: dict[str, Meter] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def show(self, doing: str, unit: str, done: int, total: int) -> None:
+        """How much of a part is done; a part begins when it is first shown, and ends the one before."""
+        meter = self._meters.get(doing)
+        if meter is None:
+            self._end()
+            meter = self._meters[doing] = Meter(doing, total, unit)
+            meter.__enter__()
+        meter.show(done, done)
+
+    def _end(self) -> None:
+        for meter in self._meters.values():
+            meter.__exit__(None, None, None)
+
+
 class Meter:
     """Shows a count of events (or what ``unit`` says), its rate, and how much of ``total`` is done where known."""
 

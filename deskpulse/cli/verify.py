@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
@@ -18,12 +18,12 @@ from deskpulse.cli.common import (
     settings_from,
     tell,
 )
+from deskpulse.cli.looking import asking, urls_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from deskpulse.settings import Settings
-    from deskpulse.verify.asking import Asking
     from deskpulse.verify.comparison import Report
     from deskpulse.verify.looks import Look
 
@@ -47,6 +47,10 @@ def verify(
     offline: Annotated[
         bool, typer.Option("--offline", help="Ask neither workers nor Kafka: what ClickHouse holds alone.")
     ] = False,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="Verify a closed period instead; see `backfill`.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Its last day, or the hour it ends.")] = None,
     show: Annotated[int, typer.Option(min=0, metavar="N", help="How many differences of each kind to show.")] = 20,
     config: ConfigOption = None,
     answer: FormatOption = Format.text,
@@ -56,12 +60,19 @@ def verify(
     Compares the facts of every ticket, the cells, the SLA events and the workers' gauges, as of a moment at which the
     workers had nothing left to do. Exit code 1 when there is a difference. ClickHouse in a folder is open to one
     process at a time: `--save FILE` while the worker runs, stop it, then `--look FILE`.
+
+    With --from and --to: what lies before the horizon, with the events that came too late. What differs there is for
+    `deskpulse backfill`.
     """
     settings = settings_from(config)
     if sum((save is not None, look is not None, offline)) > 1:
         raise CommandError("--save, --look and --offline exclude each other; give one of them", WRONG_USE)
     waited = duration_option(wait)
-    seen = _look(settings, url or [_own_url(settings)], waited, look, offline=offline, embedded_is_free=save is None)
+    if since is not None or until is not None:
+        if save is not None or look is not None:
+            raise CommandError("--from and --to go without --save and --look", WRONG_USE)
+        _closed_period(settings, since, until, url, answer, offline=offline, show=show)
+    seen = _look(settings, urls_of(settings, url), waited, look, offline=offline, embedded_is_free=save is None)
     if save is not None:
         seen.save(save)
         document = {"idle": seen.idle, "workers": [worker.url for worker in seen.workers], "told": seen.told}
@@ -72,16 +83,26 @@ def verify(
     raise typer.Exit(1 if report.total else 0)
 
 
-def _own_url(settings: Settings) -> str:
-    host = settings.worker.web_host
-    return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{settings.worker.web_port}"  # noqa: S104
+def _closed_period(
+    settings: Settings,
+    since: str | None,
+    until: str | None,
+    url: list[str] | None,
+    answer: Format,
+    *,
+    offline: bool,
+    show: int,
+) -> NoReturn:
+    """Compare a closed period: what a backfill of it would change."""
+    from deskpulse.backfill.files import FromFiles
+    from deskpulse.cli.backfill import period_of, run, show_report
 
-
-def _asking(settings: Settings) -> Asking:
-    from deskpulse.verify.asking import Asking
-
-    token = settings.worker.web_token
-    return Asking(None if token is None else token.get_secret_value())
+    if since is None or until is None:
+        raise CommandError("--from and --to belong together", WRONG_USE)
+    asked, urls = period_of(since, until), urls_of(settings, url)
+    report = run(settings, asked, urls, FromFiles({}, 0, 0), offline=offline, dry_run=True, discard=False, show=show)
+    emit(report.document(), answer, lambda console: show_report(console, report, dry_run=True))
+    raise typer.Exit(1 if report.differs else 0)
 
 
 def _look(
@@ -97,12 +118,8 @@ def _look(
             raise CommandError(str(error), WRONG_USE) from None
     if offline:
         return Look(False, told=["neither workers nor Kafka were asked: gauges are not compared"])
-    for url in urls:
-        if not url.startswith(("http://", "https://")):
-            raise CommandError(f"--url {url!r}; expected an address like http://127.0.0.1:6066", WRONG_USE)
     clock = settings.worker.clock == "event"
-    there = [url.rstrip("/") for url in urls]
-    found = look_at(settings.kafka.client(), there, wait, tell, event_clock=clock, ask=_asking(settings))
+    found = look_at(settings.kafka.client(), urls, wait, tell, event_clock=clock, ask=asking(settings))
     if embedded_is_free and settings.clickhouse.path is not None and found.workers:
         raise CommandError(
             f"the worker at {found.workers[0].url} holds the folder of ClickHouse; keep a look at it with "
@@ -112,32 +129,21 @@ def _look(
 
 
 def _compare(settings: Settings, seen: Look, wait: float, show: int) -> Report:
-    from deskpulse.cli.progress import Meter
+    from deskpulse.cli.progress import Meters
     from deskpulse.verify.comparison import verify as compare
     from deskpulse.verify.looks import await_sinks
     from sinks.clickhouse import connect, has_database
 
     target = settings.clickhouse.target()
-    if wait and seen.workers and not await_sinks(_asking(settings), [worker.url for worker in seen.workers], wait):
+    if wait and seen.workers and not await_sinks(asking(settings), [worker.url for worker in seen.workers], wait):
         seen.told.append("ClickHouse had not taken everything when it was compared")
     client = connect(target)
-    meters: dict[str, Meter] = {}
-
-    def progress(doing: str, unit: str, done: int, total: int) -> None:
-        if doing not in meters:
-            for meter in meters.values():
-                meter.__exit__(None, None, None)
-            meters[doing] = Meter(doing, total, unit)
-            meters[doing].__enter__()
-        meters[doing].show(done, done)
-
     try:
         if not has_database(client, target.database):
             raise CommandError(f"{target} has no database {target.database}; make it with `deskpulse migrate`")
-        return compare(client, settings, seen, show, progress)
+        with Meters() as meters:
+            return compare(client, settings, seen, show, meters.show)
     finally:
-        for meter in meters.values():
-            meter.__exit__(None, None, None)
         client.close()
 
 
@@ -149,7 +155,7 @@ def _show_look(console: Console, seen: Look, path: Path) -> None:
 
 
 def _show(console: Console, report: Report) -> None:
-    from rich.table import Table
+    from deskpulse.cli.differences import differences_table
 
     for line in report.told:
         console.print(line, style="dim", markup=False)
@@ -158,15 +164,6 @@ def _show(console: Console, report: Report) -> None:
     if not report.total:
         console.print("No difference.", style="bold green")
         return
-    table = Table("kind", "where", "what", "expected", "found", box=None, header_style="bold", pad_edge=False)
-    for one in report.differences:
-        table.add_row(one.kind, *(_cell(value) for value in (one.where, one.name, one.expected, one.found)))
-    console.print(table)
+    console.print(differences_table(report.differences, "expected", "found"))
     by_kind = ", ".join(f"{number:,} in {kind}" for kind, number in report.by_kind.items() if number)
     console.print(f"{report.total:,} difference{'' if report.total == 1 else 's'}: {by_kind}", style="bold red")
-
-
-def _cell(value: Any) -> str:
-    from rich.markup import escape
-
-    return "nothing" if value is None else escape(str(value))

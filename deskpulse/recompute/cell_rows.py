@@ -14,6 +14,9 @@ _PLAIN: Final = [column.name for column in (*COUNT_COLUMNS, *SUM_COLUMNS)]
 _BUCKETS: Final = [(column.name, column.name.removesuffix("uckets")) for column in BUCKET_COLUMNS]
 """Columns of buckets, and what the names of their measures begin with."""
 _FIXED: Final = ("toUnixTimestamp64Milli(pane_at)", "_offset", *ATTRIBUTES)
+_TIMES: Final = """\
+SELECT _partition, max(toUnixTimestamp64Milli(as_of)) FROM
+(SELECT _partition, as_of FROM cells_minute UNION ALL SELECT _partition, as_of FROM cells_hour) GROUP BY _partition"""
 _NO_END: Final = 2**62
 
 Values = tuple[str, ...]
@@ -30,6 +33,16 @@ class HeldCell(NamedTuple):
 
 Panes = dict[int, dict[Values, HeldCell]]
 """The cells by the beginning of their pane in milliseconds since 1970."""
+
+
+def times(client: Client) -> dict[int, int]:
+    """How far the time of each partition had come, at least: as its newest cells say, milliseconds since 1970."""
+    return {int(partition): int(at) for partition, at in client.query(_TIMES).result_rows}
+
+
+def partitions(client: Client) -> set[int]:
+    """The partitions that have cells."""
+    return set(times(client))
 
 
 def read(client: Client, resolution: str, partition: int, since_ms: int, until_ms: int = _NO_END) -> Panes:

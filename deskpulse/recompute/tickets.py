@@ -41,9 +41,17 @@ class Tickets:
         self._times = times
         self._contacts: dict[str, Contact] = {}
 
+    def time_of(self, partition: int) -> int:
+        """The time of a partition."""
+        return self._times.get(partition, 0)
+
     def now_of(self, ticket_id: str) -> int:
         """The time of the ticket's partition."""
-        return self._times.get(self.kept[ticket_id].partition, 0)
+        return self.time_of(self.kept[ticket_id].partition)
+
+    def events_of(self, ticket_id: str) -> int:
+        """How many different events the ticket has."""
+        return len(History(*decode(self.kept[ticket_id].history)))
 
     def meet_customers(self, on_progress: Progress, *, as_workers_do: bool) -> None:
         """Find out what the tickets of each customer mean for each other; to be called first.

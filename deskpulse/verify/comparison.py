@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
 from deskpulse.durations import duration_ms
-from deskpulse.recompute import archive
+from deskpulse.recompute import archive, cell_rows
 from deskpulse.recompute.tickets import Tickets
 from deskpulse.settings import Settings
 from deskpulse.verify import cells, gauges, tickets
@@ -20,10 +20,7 @@ from streams.calendars import DAY_MS
 
 Progress = Callable[[str, str, int, int], None]
 """Told what is being done, what is counted, how much is done, and of how much."""
-_TIMES: Final = """\
-SELECT _partition, max(toUnixTimestamp64Milli(as_of)) FROM
-(SELECT _partition, as_of FROM cells_minute UNION ALL SELECT _partition, as_of FROM cells_hour) GROUP BY _partition"""
-
+_BACKFILLED: Final = "SELECT count() FROM ticket_facts WHERE _backfilled_at IS NOT NULL"
 _OLDEST: Final = "SELECT toUnixTimestamp64Milli(min(_produced_at)) FROM events"
 
 
@@ -85,9 +82,10 @@ def verify(
     kept = Tickets(read.tickets, times, domain)
     kept.meet_customers(of("meeting customers", "tickets"), as_workers_do=True)
     expected = Expected(kept, times)
+    complete = _complete(client, read, times, settings, of("meeting customers again", "tickets"))
     lossy = _is_lossy(client, settings)
     compared = tickets.compare(
-        client, read.tickets, expected, look, lossy, differences, of("comparing tickets", "tickets")
+        client, read.tickets, expected, complete, look, lossy, differences, of("comparing tickets", "tickets")
     )
     expected.finish()
     of_cells = {}
@@ -105,6 +103,8 @@ def verify(
         told.append(f"{compared.moved:,} tickets were worked on after the look and are left out")
     if compared.unknown:
         told.append(f"{compared.unknown:,} tickets have more events than the archive keeps, and are left out")
+    if compared.behind:
+        told.append(f"{compared.behind:,} tickets had late events since their backfill; backfill their period again")
     counts = {
         "events": read.records,
         "refused": read.refused,
@@ -118,9 +118,25 @@ def verify(
     return Report(look.idle if look.workers else None, counts, told, differences.kept, dict(differences.by_kind))
 
 
+def _complete(
+    client: Client,
+    read: archive.Archive,
+    times: Mapping[int, int],
+    settings: Settings,
+    on_progress: Callable[[int, int], None],
+) -> Tickets | None:
+    """The tickets with all of their events, also those that came too late; None where no row was backfilled."""
+    ((backfilled,),) = client.query(_BACKFILLED).result_rows
+    if not backfilled:
+        return None
+    complete = Tickets(read.complete(), times, settings.domain())
+    complete.meet_customers(on_progress, as_workers_do=False)
+    return complete
+
+
 def _times(client: Client, look: Look) -> dict[int, int]:
     """How far the time of each partition had come, at least: as its worker said, else as its newest cells say."""
-    times = {int(partition): int(at) for partition, at in client.query(_TIMES).result_rows}
+    times = cell_rows.times(client)
     for worker in look.workers:
         times |= worker.watermarks
     return times

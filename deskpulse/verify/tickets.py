@@ -9,6 +9,7 @@ from clickhouse_connect.driver.client import Client
 
 from deskpulse.recompute.archive import Kept
 from deskpulse.recompute.ticket_rows import Row, SlaRows, as_rows, chunks, plain
+from deskpulse.recompute.tickets import Tickets
 from deskpulse.verify.differences import FACTS, SLA, Differences, instant
 from deskpulse.verify.expected import Expected, Ticket
 from deskpulse.verify.looks import Look
@@ -22,6 +23,8 @@ class Compared(NamedTuple):
     sla_events: int
     moved: int
     """Tickets that the system worked on after the look: left out."""
+    behind: int
+    """Tickets of which late events came after they were backfilled: left out."""
     unknown: int
     """Tickets of which rows have left the tables: left out."""
 
@@ -30,6 +33,7 @@ def compare(
     client: Client,
     tickets: Mapping[str, Kept],
     expected: Expected,
+    complete: Tickets | None,
     look: Look,
     lossy: bool,
     differences: Differences,
@@ -37,9 +41,11 @@ def compare(
 ) -> Compared:
     """Compare every ticket, and count each in ``expected``'s cells on the way.
 
-    ``lossy``: rows have left the tables since, so a ticket of which there are fewer than there were is left out.
+    ``complete`` are the tickets as a backfill sees them, with the events that came too late: what backfilled rows are
+    compared with. ``lossy``: rows have left the tables since, so a ticket of which there are fewer than there were is
+    left out.
     """
-    one = _Comparison(expected, look, lossy, differences)
+    one = _Comparison(expected, complete, look, lossy, differences)
     ids = sorted(tickets)
     place = 0
     for upto, rows, sla in chunks(client):
@@ -49,13 +55,16 @@ def compare(
         one.chunk(ids[place:end], rows, sla)
         place = end
         on_progress(place, len(ids))
-    return Compared(one.facts, one.sla_events, one.moved, one.unknown)
+    return Compared(one.facts, one.sla_events, one.moved, one.behind, one.unknown)
 
 
 class _Comparison:
-    def __init__(self, expected: Expected, look: Look, lossy: bool, differences: Differences) -> None:
-        self.facts = self.sla_events = self.moved = self.unknown = 0
+    def __init__(
+        self, expected: Expected, complete: Tickets | None, look: Look, lossy: bool, differences: Differences
+    ) -> None:
+        self.facts = self.sla_events = self.moved = self.behind = self.unknown = 0
         self._expected = expected
+        self._complete = complete
         self._look = look
         self._lossy = lossy
         self._differences = differences
@@ -65,9 +74,13 @@ class _Comparison:
         for ticket_id in ids:
             row = rows.get(ticket_id)
             found[ticket_id] = self._expected.ticket(ticket_id, None if row is None else row["as_of"])
+        behind = self._look_at_backfilled(rows, found)
+        self.behind += len(behind)
         wanted = as_rows({ticket_id: ticket.record for ticket_id, ticket in found.items()})
         for ticket_id in sorted(found.keys() | rows.keys()):
             ticket, row = found.get(ticket_id), rows.get(ticket_id)
+            if ticket_id in behind:
+                continue
             if row is not None and self._has_moved(row):
                 self.moved += 1
             elif self._lossy and (row is None or row["events"] > (ticket.record.events if ticket else 0)):
@@ -77,6 +90,23 @@ class _Comparison:
                 self._sla_of(ticket_id, ticket, sla.get(ticket_id, {}))
         for ticket_id in sorted(sla.keys() - found.keys() - rows.keys()):
             self._sla_of(ticket_id, None, sla[ticket_id])
+
+    def _look_at_backfilled(self, rows: dict[str, Row], found: dict[str, Ticket]) -> set[str]:
+        """Expect of backfilled rows what a backfill makes; returns the tickets that have more events since then."""
+        behind: set[str] = set()
+        tickets = self._complete
+        if tickets is None:
+            return behind
+        for ticket_id, row in rows.items():
+            if row["_backfilled_at"] is None or ticket_id not in tickets.kept:
+                continue
+            facts, history = tickets.facts(ticket_id, row["as_of"])
+            record = tickets.record(ticket_id, facts, history)
+            if record.events > row["events"]:
+                behind.add(ticket_id)
+            # Nobody notices what time alone changes in a ticket that has left.
+            found[ticket_id] = Ticket(record, tickets.sla(ticket_id, facts), None)
+        return behind
 
     def _has_moved(self, row: Row) -> bool:
         end = self._look.end_of(outputs.FACTS, row["_partition"])

@@ -1,0 +1,141 @@
+"""The cells of the period: what all tickets contribute to it, beside what ClickHouse holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from deskpulse.backfill.period import Period
+from deskpulse.backfill.tables import Fresh
+from deskpulse.recompute import cell_rows
+from deskpulse.recompute.cell_rows import HeldCell, Values, told, whole
+from deskpulse.recompute.ticket_rows import Message
+from deskpulse.recompute.tickets import Tickets
+from deskpulse.verify.differences import HOUR_CELLS, MINUTE_CELLS, Differences, instant
+from schemas.outputs import ATTRIBUTES, CELLS, Cell
+from streams.cells import RESOLUTIONS, Panes, expand
+
+KINDS: Final = {"minute": MINUTE_CELLS, "hour": HOUR_CELLS}
+_MINUTE_MS: Final = 60_000
+_PACKED_AT_ONCE: Final = 4_000_000
+"""Bytes of contributions that are added together: adding one costs as much as adding many."""
+_ROWS_AT_ONCE: Final = 10_000
+_NOTHING: Final = HeldCell(-1, {})
+
+
+class Sums:
+    """What tickets contribute to the panes of a period, by partition."""
+
+    def __init__(self, period: Period) -> None:
+        self.panes: dict[int, dict[str, Panes]] = {}
+        self._first, self._end = period.since_ms // _MINUTE_MS, period.until_ms // _MINUTE_MS
+        self._waiting: dict[int, list[bytes]] = {}
+        self._waiting_bytes = 0
+
+    def add(self, partition: int, packed: bytes) -> None:
+        """Count what a ticket contributes (``streams.contributions.pack``)."""
+        self._waiting.setdefault(partition, []).append(packed)
+        self._waiting_bytes += len(packed)
+        if self._waiting_bytes > _PACKED_AT_ONCE:
+            self.finish()
+
+    def finish(self) -> None:
+        """Count what is not counted yet."""
+        for partition, some in self._waiting.items():
+            packed = b"".join(some)
+            if not packed:
+                continue
+            minutes, low_keys, amounts = expand(packed, 1)
+            inside = (minutes >= self._first) & (minutes < self._end)
+            of_partition = self.panes.setdefault(
+                partition, {name: Panes(width, None) for name, width in RESOLUTIONS.items()}
+            )
+            for panes in of_partition.values():
+                panes.add(minutes[inside], low_keys[inside], amounts[inside])
+        self._waiting, self._waiting_bytes = {}, 0
+
+
+class Change(NamedTuple):
+    """A cell that is not as it is to be."""
+
+    pane_ms: int
+    values: Values
+    wanted: dict[str, int]
+    held: HeldCell
+
+
+def sums(tickets: Tickets, period: Period, on_progress: Callable[[int, int], None]) -> Sums:
+    """What all tickets contribute to the period, as of the time of their partitions."""
+    found = Sums(period)
+    for done, (ticket_id, kept) in enumerate(tickets.kept.items(), 1):
+        facts, _ = tickets.facts(ticket_id, tickets.now_of(ticket_id))
+        found.add(kept.partition, tickets.contributions(facts))
+        on_progress(done, len(tickets.kept))
+    found.finish()
+    return found
+
+
+def changes(wanted: Panes | None, held: cell_rows.Panes, tickets: Tickets, since_ms: int) -> Iterator[Change]:
+    """The cells of a partition whose measures are to be others, also those that are to be empty.
+
+    ``wanted`` are looked at once; what lies before ``since_ms`` is left out.
+    """
+    seen: set[tuple[int, Values]] = set()
+    for minute, number, measures in () if wanted is None else wanted.take_dirty():
+        pane_ms, values = minute * _MINUTE_MS, whole(tickets.dimensions, number)
+        seen.add((pane_ms, values))
+        cell = held.get(pane_ms, {}).get(values, _NOTHING)
+        if pane_ms >= since_ms and cell.measures != measures:
+            yield Change(pane_ms, values, measures, cell)
+    for pane_ms, pane in sorted(held.items()):
+        for values, cell in sorted(pane.items()):
+            if cell.measures and (pane_ms, values) not in seen:
+                yield Change(pane_ms, values, {}, cell)
+
+
+def tell(resolution: str, partition: int, change: Change, differences: Differences) -> None:
+    """Note a change, measure by measure: what is to be, and what is there."""
+    where = f"{resolution} {instant(change.pane_ms)}, {told(change.values)}, partition {partition}"
+    wanted, held = change.wanted, change.held.measures
+    for name in sorted(wanted.keys() | held.keys()):
+        if wanted.get(name, 0) != held.get(name, 0):
+            differences.add(KINDS[resolution], where, name, wanted.get(name, 0), held.get(name, 0))
+
+
+class Writer:
+    """Writes changed cells into the fresh tables, as the sink would write those of a worker's records."""
+
+    def __init__(self, fresh: Fresh, resolution: str, now_ms: int) -> None:
+        self._fresh = fresh
+        self._resolution = resolution
+        self._now_ms = now_ms
+        self._waiting: dict[int, list[Message]] = {}
+        self._number = 0
+
+    def put(self, partition: int, change: Change, as_of_ms: int) -> None:
+        """Write a cell whole, in place of the row that is there."""
+        named = dict(zip(ATTRIBUTES, change.values, strict=True))
+        cell = Cell(
+            resolution=self._resolution,
+            pane_at_ms=change.pane_ms,
+            as_of_ms=as_of_ms,
+            dimensions=named,
+            measures=change.wanted,
+        )
+        self._number += 1
+        key = b"%d" % self._number
+        # One more than the row that is replaced: the next record of that cell can't have it, since between the
+        # transactions of two commits lies at least the mark that ends the first.
+        message = Message(msgspec.json.encode(cell), key, change.held.offset + 1, self._now_ms)
+        waiting = self._waiting.setdefault(partition, [])
+        waiting.append(message)
+        if len(waiting) >= _ROWS_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is not written yet."""
+        for partition, messages in self._waiting.items():
+            self._fresh.put(CELLS, partition, messages)
+        self._waiting = {}
