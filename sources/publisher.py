@@ -16,6 +16,8 @@ from schemas.outputs import DEAD_LETTER_HEADERS, DEAD_LETTERS, LARGEST_LETTER_BY
 QUEUE_MESSAGES: Final = 200_000
 """What waits in the producer at most; beyond it sending waits."""
 CONNECT_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 0.25
+"""How long to wait before asking whether there is any hope."""
 FLUSH_SECONDS: Final = 120.0
 LOG: Final = logging.getLogger("deskpulse.kafka")
 _MAX_SHOWN: Final = 5
@@ -40,6 +42,7 @@ class Publisher:
         self._failed = 0
         self._queued: Counter[str] = Counter()
         self._reasons: list[str] = []
+        self._refused = ""
         self._producer = Producer(
             {
                 "compression.type": "lz4",
@@ -62,15 +65,22 @@ class Publisher:
 
     def connect(self, topics: tuple[str, ...] = INPUT_TOPICS) -> None:
         """See that the brokers answer and have ``topics``; raises :class:`PublishError`."""
-        try:
-            there = self._producer.list_topics(timeout=CONNECT_SECONDS).topics
-        except KafkaException as error:
-            # What librdkafka found out on the way is told to `error_cb` only now.
-            self._producer.poll(0)
-            why = self._reasons[-1] if self._reasons else error.args[0].str()
-            raise PublishError(
-                f"no broker answered within {CONNECT_SECONDS:.0f} s: {why}; is Kafka up, and kafka.bootstrap right?"
-            ) from None
+        deadline = monotonic() + CONNECT_SECONDS
+        while True:
+            try:
+                there = self._producer.list_topics(timeout=LOOK_SECONDS).topics
+                break
+            except KafkaException as error:
+                # What librdkafka found out on the way is told to `error_cb` only now.
+                self._producer.poll(0)
+                if self._refused:
+                    raise PublishError(f"the brokers refuse: {self._refused}") from None
+                if monotonic() > deadline:
+                    why = self._reasons[-1] if self._reasons else error.args[0].str()
+                    raise PublishError(
+                        f"no broker answered within {CONNECT_SECONDS:.0f} s: {why}; "
+                        "is Kafka up, are kafka.bootstrap and kafka.security right?"
+                    ) from None
         if missing := [topic for topic in topics if topic not in there]:
             raise PublishError(f"missing: {', '.join(missing)}; `deskpulse topics create` makes what is missing")
 
@@ -127,7 +137,12 @@ class Publisher:
                 self._failures.append(f"{message.topic()}: {error.str()}")
 
     def _client_error(self, error: KafkaError) -> None:
-        self._reasons[:] = [error.str()]
+        # That all brokers are down follows from what was told of each.
+        if not self._reasons or error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._reasons[:] = [error.str()]
+        # No waiting helps against an unknown user, or against a certificate that is not trusted.
+        if error.code() == KafkaError._AUTHENTICATION or "certificate" in error.str():
+            self._refused = error.str()
 
     def _raise_failures(self) -> None:
         if self._failed:

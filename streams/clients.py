@@ -5,9 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from time import monotonic
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined]  # public, but not declared as such
+
+
+class _Asks(Protocol):
+    def list_topics(self, *, timeout: float) -> ClusterMetadata: ...
+
+    def poll(self, timeout: float, /) -> object: ...
+
 
 ClientSettings: TypeAlias = Mapping[str, str | int | float | bool]
 """Settings of librdkafka by its names: ``bootstrap.servers``, ``security.protocol`` and the like. Never logged."""
@@ -27,6 +35,54 @@ def kafka_error(error: BaseException) -> KafkaError | None:
     if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
         return error.args[0]
     return None
+
+
+_LOOK_SECONDS: Final = 0.25
+"""How long to wait before asking whether there is any hope; connections go on being made meanwhile."""
+
+
+class UnansweredError(Exception):
+    """The brokers did not answer, or do not know us; says what librdkafka found out."""
+
+
+class Reasons:
+    """Why brokers do not answer: what librdkafka tells its ``error_cb``, which an instance is."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._all_down = ""
+        self.final = ""
+        """What no waiting helps against: an unknown user, a certificate that is not trusted."""
+
+    def __call__(self, error: KafkaError) -> None:
+        """Note an error."""
+        text = error.str()
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._all_down = text
+        else:
+            self._last = text
+        if error.code() == KafkaError._AUTHENTICATION or "certificate" in text:
+            self.final = text
+
+    def __str__(self) -> str:
+        """What is known; '' while nothing is."""
+        # librdkafka tells of no error of a connection that is taken and then closed.
+        closed = f"{self._all_down}: they close the connection, as those do that expect another security.protocol"
+        return self.final or self._last or (closed if self._all_down else "")
+
+
+def metadata(client: _Asks, reasons: Reasons, deadline: Deadline) -> ClusterMetadata:
+    """What the brokers say of themselves and of all topics, to a client whose ``error_cb`` is ``reasons``. Blocks.
+
+    Raises :class:`UnansweredError` when the deadline is over, and before that when no waiting would help.
+    """
+    while True:
+        try:
+            return client.list_topics(timeout=_LOOK_SECONDS)
+        except KafkaException as error:
+            client.poll(0)
+            if reasons.final or deadline.is_over:
+                raise UnansweredError(str(reasons) or error.args[0].str()) from None
 
 
 class Deadline:

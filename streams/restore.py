@@ -84,7 +84,7 @@ def _read_to_end(
             config,
             defaults=_DEFAULTS,
             fixed={
-                "group.id": f"restore-of-{topic}",  # librdkafka wants one; nothing is committed under it
+                "group.id": "deskpulse-restore",  # librdkafka wants one; nothing is committed under it
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,

@@ -28,7 +28,7 @@ from schemas.outputs import (
     OUTPUT_TOPICS,
     REPLAYED,
 )
-from streams.clients import ClientSettings, Deadline, client_config, kafka_error
+from streams.clients import ClientSettings, Deadline, Reasons, UnansweredError, client_config, kafka_error, metadata
 
 _DAY_MS: Final = 86_400_000
 _LETTERS: Final = {"retention.ms": str(30 * _DAY_MS), "max.message.bytes": str(LARGEST_LETTER_BYTES)}
@@ -82,13 +82,13 @@ def ensure_topics(client: ClientSettings, specs: Iterable[TopicSpec], deadline_s
     """
     deadline = Deadline(deadline_seconds)
     specs = list(specs)
-    admin = _admin(client)
-    there = _partition_counts(admin, deadline)
+    brokers = _Brokers(client)
+    there = brokers.partition_counts(deadline)
     missing = [spec for spec in specs if spec.name not in there]
     if not missing:
         return []
     created = []
-    for name, made in admin.create_topics(
+    for name, made in brokers.admin.create_topics(
         [NewTopic(spec.name, spec.partitions, spec.replication, config=dict(spec.config)) for spec in missing],
         operation_timeout=deadline.remaining_seconds,
     ).items():
@@ -105,7 +105,7 @@ def ensure_topics(client: ClientSettings, specs: Iterable[TopicSpec], deadline_s
         stop=stop_after_delay(deadline.remaining_seconds),
         wait=wait_fixed(_PAUSE_SECONDS),
         retry_error_callback=lambda _: _not_seen(wanted),
-    )(_partition_counts, admin, deadline)
+    )(brokers.partition_counts, deadline)
     return sorted(created)
 
 
@@ -116,8 +116,8 @@ def check_topics(client: ClientSettings, specs: Sequence[TopicSpec], deadline_se
     output meet in one partition number.
     """
     deadline = Deadline(deadline_seconds)
-    admin = _admin(client)
-    there = _partition_counts(admin, deadline)
+    brokers = _Brokers(client)
+    there = brokers.partition_counts(deadline)
     problems = [f"Topic {spec.name} is missing: create it." for spec in specs if spec.name not in there]
     present = [spec for spec in specs if spec.name in there]
     counts = {spec.name: there[spec.name] for spec in present}
@@ -126,7 +126,7 @@ def check_topics(client: ClientSettings, specs: Sequence[TopicSpec], deadline_se
         problems.append(f"The topics must have equal numbers of partitions, but have: {told}.")
     if not present:
         return problems
-    described = admin.describe_configs(
+    described = brokers.admin.describe_configs(
         [ConfigResource(ResourceType.TOPIC, spec.name) for spec in present],
         request_timeout=max(1.0, deadline.remaining_seconds),
     )
@@ -151,21 +151,22 @@ def _is_right(name: str, wanted: str, actual: str | None) -> bool:
     return actual == wanted
 
 
-def _admin(client: ClientSettings) -> AdminClient:
-    return AdminClient(client_config(client))
+class _Brokers:
+    def __init__(self, client: ClientSettings) -> None:
+        self._reasons = Reasons()
+        self.admin = AdminClient(client_config(client, fixed={"error_cb": self._reasons}))
 
-
-def _partition_counts(admin: AdminClient, deadline: Deadline) -> dict[str, int]:
-    """Every topic that can be used, with its number of partitions."""
-    try:
-        found: Any = admin.list_topics(timeout=max(1.0, deadline.remaining_seconds)).topics
-    except KafkaException as error:
-        raise TopicError(f"the brokers do not answer: {error}") from error
-    return {
-        name: len(topic.partitions)
-        for name, topic in found.items()
-        if topic.error is None and topic.partitions and all(p.leader >= 0 for p in topic.partitions.values())
-    }
+    def partition_counts(self, deadline: Deadline) -> dict[str, int]:
+        """Every topic that can be used, with its number of partitions."""
+        try:
+            found: Any = metadata(self.admin, self._reasons, deadline).topics
+        except UnansweredError as error:
+            raise TopicError(f"the brokers do not answer: {error}") from error
+        return {
+            name: len(topic.partitions)
+            for name, topic in found.items()
+            if topic.error is None and topic.partitions and all(p.leader >= 0 for p in topic.partitions.values())
+        }
 
 
 def _not_seen(names: set[str]) -> dict[str, int]:

@@ -59,16 +59,17 @@ class CommandError(Exception):
         self.exit_code = exit_code
 
 
+_KAFKA: Final = "Kafka: "
 # By module and name, so that an error is known without importing what could raise it.
 _KNOWN: Final[tuple[tuple[str, str, str, int], ...]] = (
     ("deskpulse.settings_file", "SettingsError", "", WRONG_USE),
     ("deskpulse.local.errors", "LocalStackError", "", 1),
     ("sources.files", "InputError", "", 1),
-    ("sources.publisher", "PublishError", "Kafka: ", 1),
-    ("streams.topics", "TopicError", "Kafka: ", 1),
-    ("streams.commit", "CommitError", "Kafka: ", 1),
+    ("sources.publisher", "PublishError", _KAFKA, 1),
+    ("streams.topics", "TopicError", _KAFKA, 1),
+    ("streams.commit", "CommitError", _KAFKA, 1),
     ("deskpulse.dlq.reading", "DeadLettersError", "", 1),
-    ("confluent_kafka", "KafkaException", "Kafka: ", 1),
+    ("confluent_kafka", "KafkaException", _KAFKA, 1),
     ("deskpulse.verify.asking", "TokenRefusedError", "", 1),
     ("sinks.clickhouse", "UnreachableError", "", 1),
     ("sinks.migrations", "MigrationRefusedError", "", 1),
@@ -82,10 +83,18 @@ def explained(error: Exception) -> tuple[str, int] | None:
         return str(error), error.exit_code
     for module, name, origin, code in _KNOWN:
         if module in sys.modules and isinstance(error, getattr(sys.modules[module], name)):
-            return origin + (str(error) if code == WRONG_USE else one_line(str(error))), code
+            text = origin + (str(error) if code == WRONG_USE else one_line(str(error)))
+            return (_with_advice(text) if origin == _KAFKA else text), code
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", 1
     return None
+
+
+def _with_advice(text: str) -> str:
+    from deskpulse.kafka_advice import advice_on
+
+    advice = advice_on(text)
+    return f"{text}; {advice}" if advice else text
 
 
 def one_line(text: str) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import typer
 
@@ -76,20 +76,19 @@ def _kafka(kafka: Kafka) -> Iterator[Check]:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
-    from streams.clients import LOG
+    from deskpulse.kafka_advice import advice_on
+    from streams.clients import Deadline, Reasons, UnansweredError, client_config
+    from streams.clients import metadata as of_brokers
     from streams.topics import TopicError, check_topics, default_specs
 
-    reasons: list[str] = []
+    reasons = Reasons()
     client = kafka.client()
-    watched: dict[str, Any] = {**client, "error_cb": lambda error: reasons.append(error.str())}
-    admin = AdminClient(watched, logger=LOG)
+    start = "start it, or set kafka.bootstrap and kafka.security right; `deskpulse demo` brings one of its own"
     try:
-        metadata = admin.list_topics(timeout=_ANSWER_SECONDS)
-    except KafkaException as error:
-        admin.poll(0)
-        why = reasons[-1] if reasons else error.args[0].str()
-        advice = "start it, or set kafka.bootstrap and kafka.security right; `deskpulse demo` brings one of its own"
-        yield Check("kafka", "fail", f"{kafka.bootstrap} does not answer: {why}", advice)
+        admin = AdminClient(client_config(client, fixed={"error_cb": reasons}))
+        metadata = of_brokers(admin, reasons, Deadline(_ANSWER_SECONDS))
+    except (UnansweredError, KafkaException) as error:
+        yield Check("kafka", "fail", f"{kafka.bootstrap} does not answer: {error}", advice_on(str(error)) or start)
         return
     brokers = len(metadata.brokers)
     yield Check("kafka", "ok", f"{brokers} broker{'' if brokers == 1 else 's'} at {kafka.bootstrap}")

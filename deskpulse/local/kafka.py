@@ -40,7 +40,6 @@ _SETTINGS: Mapping[str, str | int] = {
     "node.id": 1,
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "auto.create.topics.enable": "false",
     "default.replication.factor": 1,
     "min.insync.replicas": 1,
@@ -84,7 +83,9 @@ class LocalKafka:
 
     `data_dir`: folder for its data, settings and log; kept, and taken up again by a later broker. None: a temporary
     folder, removed at the end. `port`: where clients connect; None chooses a free one. `settings`: additions to
-    server.properties. Ends with `stop`, with the context, and with this process, even when that is killed.
+    server.properties. `more_listeners`: a security protocol (SSL, SASL_SSL) to the port where it is spoken, beside
+    PLAINTEXT; what it needs stands in `settings`. `scram_users`: names to passwords, by SCRAM-SHA-512. Ends with
+    `stop`, with the context, and with this process, even when that is killed.
     """
 
     def __init__(
@@ -93,6 +94,8 @@ class LocalKafka:
         *,
         port: int | None = None,
         settings: Mapping[str, str | int] | None = None,
+        more_listeners: Mapping[str, int] | None = None,
+        scram_users: Mapping[str, str] | None = None,
         start_deadline_seconds: float = 60.0,
     ) -> None:
         self.data_dir = data_dir.absolute() if data_dir else None
@@ -100,6 +103,8 @@ class LocalKafka:
         self._temporary = data_dir is None
         self._controller_port = free_port()
         self._settings = dict(settings or {})
+        self._listeners = {"PLAINTEXT": self.port, **(more_listeners or {})}
+        self._scram_users = dict(scram_users or {})
         self._start_deadline_seconds = start_deadline_seconds
         self._process: Process | None = None
         self._in_use: IO[str] | None = None
@@ -196,10 +201,13 @@ class LocalKafka:
             raise LocalStackError(text) from None
 
     def _write_configuration(self, folder: Path) -> None:
+        for_clients = ",".join(f"{protocol}://{HOST}:{port}" for protocol, port in self._listeners.items())
+        protocols = ",".join(f"{protocol}:{protocol}" for protocol in self._listeners)
         settings = {
             **_SETTINGS,
-            "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.port}",
+            "listeners": f"{for_clients},CONTROLLER://{HOST}:{self._controller_port}",
+            "advertised.listeners": for_clients,
+            "listener.security.protocol.map": f"{protocols},CONTROLLER:PLAINTEXT",
             "controller.quorum.voters": f"1@{HOST}:{self._controller_port}",
             "log.dirs": folder / "data",
             **self._settings,
@@ -215,6 +223,8 @@ class LocalKafka:
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # With an equals sign: an id that begins with a dash would be taken for an option.
         tool = [str(java), *options, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}"]
+        for name, password in self._scram_users.items():
+            tool += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
         broker = [str(java), *options, "kafka.Kafka", properties]
         formatted = shlex.quote(str(folder / "data" / "meta.properties"))
         formatting = shlex.join([*tool, "--config", properties])

@@ -19,7 +19,7 @@ from msgspec import Struct
 from deskpulse.verify.asking import Asking
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import CELLS, DEAD_LETTER_HEADERS, DEAD_LETTERS, FACTS, LATE, SLA_EVENTS
-from streams.clients import ClientSettings, client_config
+from streams.clients import ClientSettings, Deadline, Reasons, UnansweredError, client_config, metadata
 
 COMPARED_TOPICS: Final = (*INPUT_TOPICS, FACTS, CELLS, SLA_EVENTS)
 REFUSED_TOPICS: Final = (LATE, DEAD_LETTERS)
@@ -233,15 +233,16 @@ class _Kafka:
             "isolation.level": "read_committed",
             "allow.auto.create.topics": False,
         }
-        self._consumer = Consumer(client_config(client, fixed=fixed))
+        self._reasons = Reasons()
+        self._consumer = Consumer(client_config(client, fixed={**fixed, "error_cb": self._reasons}))
         self._partitions: dict[str, list[int]] = {}
 
     def problem(self) -> str:
         """Why there is no answer, '' where there is one."""
         try:
-            topics = self._consumer.list_topics(timeout=_KAFKA_SECONDS).topics
-        except KafkaException as error:
-            return str(error.args[0].str())
+            topics = metadata(self._consumer, self._reasons, Deadline(_KAFKA_SECONDS)).topics
+        except UnansweredError as error:
+            return str(error)
         self._partitions = {name: sorted(topic.partitions) for name, topic in topics.items()}
         return ""
 
