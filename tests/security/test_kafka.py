@@ -13,6 +13,7 @@ from deskpulse.local.worker import LocalWorker
 from deskpulse.settings import load
 from schemas.outputs import HISTORIES
 from streams.restore import read_to_end
+from streams.topics import default_specs
 from tests.cli.conftest import Deskpulse
 from tests.security.secured import PASSWORD, STRANGER, Secured, secured_broker
 
@@ -49,7 +50,7 @@ def test_a_worker_and_the_commands_need_no_more_rights_than_are_written_down(
         "DESKPULSE_WORKER__WEB_TOKEN": TOKEN,
     }
     settings(environment)
-    assert len(deskpulse("topics", "create", "--format", "json").document["created"]) == 12
+    assert len(deskpulse("topics", "create", "--format", "json").document["created"]) == len(default_specs(2))
     assert deskpulse("topics", "check").code == 0
     assert deskpulse("simulate", "--tickets", TICKETS).code == 0
     log = tmp_path / "worker.log"
