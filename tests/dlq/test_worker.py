@@ -49,7 +49,18 @@ class Tickets:
         assert self._producer.flush(20) == 0
 
     def letters(self, number: int) -> list[Message]:
-        return self._consumer.consume(number, 20)
+        """The next ones; other tests have left bad records in other inputs."""
+        found: list[Message] = []
+
+        def come() -> bool:
+            read = self._consumer.consume(number, 0.2)
+            found.extend(
+                letter for letter in read if ("origin_topic", TICKETS.encode()) in (letter.headers() or [])[:5]
+            )
+            return len(found) >= number
+
+        wait_until(come, 60, f"{number} dead letters of {TICKETS}")
+        return found
 
     def close(self) -> None:
         self._consumer.close()
@@ -71,13 +82,12 @@ def test_a_worker_diverts_few_bad_records_stops_before_many_and_loses_nothing(
     }
     tickets.publish([*good, *((key, value) for key, value, _ in BAD)])
     with LocalWorker(settings, tmp_path / "first.log") as worker:
-        counted = {"bad_record": 3, "key_mismatch": 2, "future": 1}
+        letters = tickets.letters(len(BAD))
         status = worker.wait_until(
-            lambda found: found["health"]["dead_letters"] == counted and not found["health"]["commit_age_seconds"],
-            "the bad records are diverted and the others count",
+            lambda found: not found["health"]["input_lag"] and not found["health"]["commit_age_seconds"],
+            "all is read",
             60,
         )
-        letters = tickets.letters(len(BAD))
         assert [(letter.key(), letter.value()) for letter in letters] == [(key, value) for key, value, _ in BAD]
         for number, letter in enumerate(letters):
             headers = letter.headers() or []
