@@ -1,4 +1,4 @@
-"""Restores every partition from the changelog, one after the other, as a worker does when it gets them.
+"""Restores all partitions from the changelog, as a worker does when it gets them.
 
 A process of its own: ``python -m bench.restoring '{"bootstrap": ..., "partitions": 4}'``.
 """
@@ -11,11 +11,12 @@ import resource
 import sys
 import time
 
+from faust.types import TP
+
 from deskpulse.durations import duration_ms
 from deskpulse.settings import Settings
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import HISTORIES
-from streams.attributes import AttributeGraph, Dimensions
 from streams.partition import Partition
 from streams.restore import read_to_end
 from streams.watermark import Watermark
@@ -26,27 +27,25 @@ async def main() -> None:
     asked = json.loads(sys.argv[1])
     settings = Settings()
     domain = settings.domain()
-    dimensions = Dimensions(domain.dimensions)
-    graph = AttributeGraph(dimensions)
-    read = rebuilt = 0.0
-    records = tickets = 0
-    kept: list[Partition] = []
     began_cpu = time.process_time()
-    for number in range(asked["partitions"]):
-        watermark = Watermark(INPUT_TOPICS, duration_ms(settings.worker.grace), True)
-        partition = Partition(number, domain, dimensions, graph, watermark)
-        began = time.monotonic()
-        records += await read_to_end({"bootstrap.servers": asked["bootstrap"]}, HISTORIES, number, partition.restore)
-        middle = time.monotonic()
+    partitions = [
+        Partition(number, domain, Watermark(INPUT_TOPICS, duration_ms(settings.worker.grace), True))
+        for number in range(asked["partitions"])
+    ]
+    began = time.monotonic()
+    records = await read_to_end(
+        {"bootstrap.servers": asked["bootstrap"]},
+        {TP(HISTORIES, partition.number): partition.restore for partition in partitions},
+    )
+    middle = time.monotonic()
+    for partition in partitions:
         partition.restored()
-        read, rebuilt = read + middle - began, rebuilt + time.monotonic() - middle
-        tickets += len(partition)
-        kept.append(partition)
+    ended = time.monotonic()
     answer = {
         "records": records,
-        "tickets": tickets,
-        "read_seconds": read,
-        "rebuild_seconds": rebuilt,
+        "tickets": sum(map(len, partitions)),
+        "read_seconds": middle - began,
+        "rebuild_seconds": ended - middle,
         "cpu_seconds": time.process_time() - began_cpu,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import socket
 from datetime import timedelta
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
@@ -33,7 +35,8 @@ from deskpulse.settings_types import (
     mapped,
     once,
 )
-from streams.config import DomainConfig
+from streams.compiled import digest
+from streams.config import FINGERPRINT_BYTES, DomainConfig
 
 if TYPE_CHECKING:
     from sinks.clickhouse import ClickHouseTarget
@@ -257,7 +260,21 @@ class Settings(Section):
             horizon_ms=None if self.worker.horizon is None else duration_ms(self.worker.horizon),
             policies=self.sla_policies(),
             pseudonyms=self.privacy.pseudonyms(),
+            fingerprint=self._fingerprint(),
         )
+
+    def _fingerprint(self) -> bytes:
+        """See ``DomainConfig.fingerprint``: the settings, the code, and the package that knows the holidays."""
+        told = self.model_dump_json(
+            include={
+                "worker": {"dimensions", "horizon"},
+                "fcr": True,
+                "sla": True,
+                "calendars": True,
+                "policies": True,
+            }
+        )
+        return sha256("\n".join((told, digest(), version("holidays"))).encode()).digest()[:FINGERPRINT_BYTES]
 
     def changed(self, **sections: dict[str, Any]) -> Self:
         """A checked copy with some values replaced: ``settings.changed(kafka={"bootstrap": "127.0.0.1:19092"})``."""

@@ -29,25 +29,60 @@ class Patch(NamedTuple):
 
 
 class Dimensions:
-    """Numbers the combinations of the configured dimensions; one for a worker, numbers hold while it lives."""
+    """Numbers the combinations of the configured dimensions; numbers hold as long as the changelog that has them."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         self.values: list[tuple[str, ...]] = []
         """The values of each combination, by its number."""
         self._numbers: dict[tuple[str, ...], int] = {}
+        self._fresh: list[int] = []
+        self._unused: list[int] = []
+        self._others: dict[int, dict[str, str]] = {}
+        """Combinations of dimensions that were configured once."""
 
     def number(self, values: tuple[str, ...]) -> int:
         """The number of a combination."""
         known = self._numbers.get(values)
         if known is None:
-            known = self._numbers[values] = len(self.values)
-            self.values.append(values)
+            if self._unused:
+                known = self._unused.pop()
+                self.values[known] = values
+            else:
+                known = len(self.values)
+                self.values.append(values)
+            self._numbers[values] = known
+            self._fresh.append(known)
         return known
 
     def named(self, number: int) -> dict[str, str]:
         """The combination as names and values."""
-        return dict(zip(self.names, self.values[number], strict=True))
+        other = self._others.get(number)
+        return dict(zip(self.names, self.values[number], strict=True)) if other is None else other
+
+    def take_fresh(self) -> list[int]:
+        """The numbers given since the last call."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+    def restore(self, number: int, named: dict[str, str]) -> None:
+        """Give a combination the number that it had."""
+        while len(self.values) <= number:
+            self.values.append(())
+        self._others.pop(number, None)
+        self.values[number] = tuple([named.get(name, "") for name in self.names])
+        if tuple(named) != self.names:
+            self._others[number] = named
+
+    def restored(self, used: set[int]) -> None:
+        """All combinations are restored; numbers that are not ``used`` may be given again."""
+        self._numbers = {}
+        for number, values in enumerate(self.values):
+            if number not in used:
+                self._unused.append(number)
+                self._others.pop(number, None)
+            elif number not in self._others:
+                self._numbers[values] = number
 
 
 class State:
@@ -85,14 +120,17 @@ class State:
 class AttributeGraph:
     """All states met so far, and the patches that lead from one to another."""
 
-    def __init__(self, dimensions: Dimensions, policies: Policies = NO_POLICIES) -> None:
+    def __init__(
+        self, dimensions: Dimensions, policies: Policies = NO_POLICIES, patches: dict[str, Patch] | None = None
+    ) -> None:
+        """``patches``: what graphs of the same configuration share, so that each patch is read once."""
         self.dimensions = dimensions
         self.policies = policies
         looked_at = {name for policy in policies for name in policy.when}
         self._names = tuple(dict.fromkeys((*_FIRST, *dimensions.names, *sorted(looked_at))))
         self._places = [self._names.index(name) for name in dimensions.names]
         self._states: dict[tuple[str, ...], State] = {}
-        self._patches: dict[str, Patch] = {}
+        self._patches: dict[str, Patch] = {} if patches is None else patches
         self.root = self._state(("",) * len(self._names))
 
     def after(self, state: State, patch: str) -> State:

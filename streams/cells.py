@@ -84,6 +84,7 @@ class Panes:
         self.oldest = 0
         """Number of the oldest pane that is kept."""
         self._entries = Entries()
+        self._gathered: list[tuple[Int64s, Int64s]] = []
         self._dirty: Int64s = np.empty(0, np.int64)
 
     def __len__(self) -> int:
@@ -92,13 +93,30 @@ class Panes:
 
     def add(self, minutes: Int64s, low_keys: Int64s, amounts: Int64s) -> None:
         """Add amounts; ``low_keys`` hold dimensions and measure. What counts before the oldest pane is left out."""
-        keys = (minutes // self.width << _CELL_SHIFT) | low_keys
-        keys, sums = sum_by(keys, amounts)
-        changed = (sums != 0) & (keys >= self.oldest << _CELL_SHIFT)
+        self.gather(minutes, low_keys, amounts)
+        self.settle()
+
+    def gather(self, minutes: Int64s, low_keys: Int64s, amounts: Int64s) -> None:
+        """As :meth:`add`, but to be seen after :meth:`settle`: of much, a part that fits in a cache at a time."""
+        kept = minutes >= self.oldest * self.width
+        keys = (minutes[kept] // self.width << _CELL_SHIFT) | low_keys[kept]
+        if len(keys):
+            self._gathered.append(sum_by(keys, amounts[kept]))
+
+    def settle(self) -> None:
+        """Add what was gathered."""
+        if not self._gathered:
+            return
+        keys, sums = self._gathered[0]
+        if len(self._gathered) > 1:
+            keys, sums = sum_by(*(np.concatenate(parts) for parts in zip(*self._gathered, strict=True)))
+        self._gathered = []
+        changed = sums != 0
         keys, sums = keys[changed], sums[changed]
         if len(keys):
             self._entries.add(keys, sums)
-            self._dirty = np.union1d(self._dirty, keys >> MEASURE_BITS)
+            cells = _distinct(keys >> MEASURE_BITS)
+            self._dirty = cells if not len(self._dirty) else _distinct(np.sort(np.concatenate((self._dirty, cells))))
 
     def advance(self, minute: int) -> None:
         """Let now be ``minute``: panes beyond what is kept go."""
@@ -159,46 +177,55 @@ def sum_by(keys: Int64s, amounts: Int64s) -> tuple[Int64s, Int64s]:
     """The distinct keys in order, and the sum of the amounts under each."""
     if not len(keys):
         return keys, amounts
-    order = np.argsort(keys)
+    # Much of it is in order already, being put together from what is.
+    order = np.argsort(keys, kind="stable")
     keys = keys[order]
     starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
     return keys[starts], np.add.reduceat(amounts[order], starts)
+
+
+def _distinct(in_order: Int64s) -> Int64s:
+    return in_order[np.concatenate(([True], in_order[1:] != in_order[:-1]))]
 
 
 def expand(packed: bytes, sign: int) -> tuple[Int64s, Int64s, Int64s]:
     """Packed contributions (without those of the backlog) as minutes, low keys (dimensions, measure) and amounts."""
     rows: NDArray[Any] = np.frombuffer(packed, PACKED_DTYPE)
     what = rows["what"].astype(np.int64)
-    rows, what = rows[what < OPEN], what[what < OPEN]
     minutes = rows["minute"].astype(np.int64)
     low = rows["dimensions"].astype(np.int64) << MEASURE_BITS
     values = rows["value"].astype(np.int64)
-    parts: list[tuple[Int64s, Int64s, Int64s]] = []
-
-    def put(chosen: NDArray[np.bool_], measure: Int64s | int, amount: Int64s | int) -> None:
-        lows = low[chosen] | measure
-        parts.append((minutes[chosen], lows, np.broadcast_to(np.asarray(amount, np.int64) * sign, lows.shape)))
-
-    plain = what < BUCKET_BASE
-    put(plain, what[plain], values[plain])
-    durations = (what >= SUM_BASE) & plain
+    # By places, not by masks: of most kinds there are few.
+    plain = np.flatnonzero(what < BUCKET_BASE)
+    durations = plain[what[plain] >= SUM_BASE]
     lengths = values[durations]
     in_bucket = np.searchsorted(_BOUNDS, lengths, side="right")
-    put(durations, BUCKET_BASE * (what[durations] - SUM_BASE + 1) + in_bucket, 1)
+    places = [plain, durations]
+    measures: list[Int64s | int] = [what[plain], BUCKET_BASE * (what[durations] - SUM_BASE + 1) + in_bucket]
+    amounts: list[Int64s] = [values[plain], np.ones(len(durations), np.int64)]
+    bundled = np.flatnonzero((what >= BUCKET_BASE) & (what < OPEN))
     for bundle in BUNDLES:
-        of_bundle = what == bundle.what
-        if of_bundle.any():
+        of_bundle = bundled[what[bundled] == bundle.what]
+        if len(of_bundle):
+            bits = values[of_bundle]
             for bit, measure in enumerate(bundle.counts):
-                has = of_bundle.copy()
-                has[of_bundle] = (values[of_bundle] >> bit & 1).astype(np.bool_)
-                put(has, measure, 1)
+                counted = of_bundle[(bits >> bit & 1).astype(np.bool_)]
+                places.append(counted)
+                measures.append(measure)
+                amounts.append(np.ones(len(counted), np.int64))
             if bundle.score is not None:
-                put(of_bundle, bundle.score, values[of_bundle] >> len(bundle.counts))
-    return (
-        np.concatenate([p[0] for p in parts]),
-        np.concatenate([p[1] for p in parts]),
-        np.concatenate([p[2] for p in parts]),
-    )
+                places.append(of_bundle)
+                measures.append(bundle.score)
+                amounts.append(bits >> len(bundle.counts))
+    all_places = np.concatenate(places)
+    lows = np.concatenate([low[where] | measure for where, measure in zip(places, measures, strict=True)])
+    return minutes[all_places], lows, np.concatenate(amounts) * sign
+
+
+def dimensions_of(packed: bytes) -> set[int]:
+    """The combinations of dimensions that packed contributions are for."""
+    rows: NDArray[Any] = np.frombuffer(packed, PACKED_DTYPE)
+    return set(np.flatnonzero(np.bincount(rows["dimensions"])).tolist())
 
 
 def backlog_changes(packed: bytes) -> list[tuple[int, int, int]]:

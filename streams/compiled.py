@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from functools import cache
 from hashlib import sha256
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -20,6 +21,7 @@ MODULES: Final = (
     "attributes",
     "backlog",
     "calendars",
+    "changelog",
     "contributions",
     "customers",
     "facts",
@@ -31,6 +33,7 @@ MODULES: Final = (
     "shelf",
     "sla",
     "story",
+    "telling",
     "ticket",
     "timers",
     "watermark",
@@ -45,13 +48,19 @@ GROUP: Final = "deskpulse_domain"
 SUFFIX: Final = str(sysconfig.get_config_var("EXT_SUFFIX"))
 
 
-def folder() -> Path:
-    """Where a build of the sources as they are now lies, or would lie."""
-    digest = sha256(SUFFIX.encode())
+@cache
+def digest() -> str:
+    """16 hexadecimal digits that are others when the sources, or the Python that they are compiled for, are."""
+    found = sha256(SUFFIX.encode())
     # Not only the compiled modules: constants of others are built in.
     for source in sorted([*SOURCES.rglob("*.py"), *(SOURCES.parent / "schemas").rglob("*.py")]):
-        digest.update(source.read_bytes())
-    return BUILDS / digest.hexdigest()[:16]
+        found.update(source.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def folder() -> Path:
+    """Where a build of the sources as they are now lies, or would lie."""
+    return BUILDS / digest()
 
 
 def prefer(path: list[str]) -> None:

@@ -11,6 +11,8 @@ from streams.pseudonyms import Pseudonyms
 
 FCR_PARTS: Final = ("one_touch", "no_followup", "no_reopen", "no_repeat")
 
+FINGERPRINT_BYTES: Final = 4
+
 
 @dataclass(frozen=True)
 class DomainConfig:
@@ -26,3 +28,6 @@ class DomainConfig:
     policies: Policies = NO_POLICIES
     pseudonyms: Pseudonyms | None = None
     """Replaces persons' ids in every event that is read; None: they stay."""
+    fingerprint: bytes = bytes(FINGERPRINT_BYTES)
+    """Bytes that are others whenever facts of the same events may be: by the settings above, or by other code. What
+    a changelog holds under another fingerprint is derived anew."""

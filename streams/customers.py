@@ -23,6 +23,12 @@ MOST_TICKETS: Final = 200
 """Who has more tickets within the horizon is no person but an integration or a default: its tickets mean nothing to
 each other, and are not kept from then on."""
 
+RULE: Final = b"\xff"
+"""Key of the changelog record that holds the limit by which customers were judged (milliseconds, as JSON); it is in no
+UTF-8 text, so no customer's id."""
+_OUTDATED_AT_ONCE: Final = 2_000
+"""So many customers are judged anew with a cut, beside those that were touched."""
+
 _decode_ticket: Final = msgspec.json.Decoder(CustomerTicket).decode
 _UNKNOWN: Final = -1
 """Nobody knows what the ticket was told."""
@@ -122,6 +128,10 @@ class Customers:
 
     def __init__(self, fcr_ms: int) -> None:
         self._fcr_ms = fcr_ms
+        self._rule: bytes | None = None
+        """The rule by which all customers of the changelog were judged, as :data:`RULE` has it."""
+        self._outdated: list[bytes] = []
+        """Customers that are to be judged anew, by another rule than they were."""
         self._resting = Shelf()
         self._touched: dict[bytes, dict[str, Entry] | None] = {}
         """None for one with more than :data:`MOST_TICKETS`."""
@@ -134,7 +144,7 @@ class Customers:
     @property
     def pending(self) -> int:
         """How many customers a cut would deal with."""
-        return len(self._touched)
+        return len(self._touched) + len(self._outdated)
 
     def apply(self, records: Sequence[tuple[bytes, bytes]]) -> None:
         """Take in what tickets tell: keys and values of ``CUSTOMERS``, in their order."""
@@ -175,6 +185,7 @@ class Customers:
         """What is to be published: contacts by the partition of their ticket, and the changelog."""
         told, self._contacts = self._contacts, []
         changelog: list[Output] = []
+        self._take_outdated()
         for key, entries in self._touched.items():
             if entries is None:
                 continue
@@ -192,10 +203,20 @@ class Customers:
                 self._resting.put(key, rest)
                 changelog.append({"key": key, "value": rest})
         self._touched = {}
+        rule = encode(self._fcr_ms)
+        if rule != self._rule and changelog and not self._outdated:
+            self._rule = rule
+            changelog.append({"key": RULE, "value": rule})
         by_partition: dict[int, list[Output]] = {}
         for partition, contact in told:
             by_partition.setdefault(partition, []).append(contact)
         return by_partition, changelog
+
+    def _take_outdated(self) -> None:
+        for _ in range(min(_OUTDATED_AT_ONCE, len(self._outdated))):
+            key = self._outdated.pop()
+            if key not in self._touched:
+                self._touched[key] = self._entries(key)
 
     def _kept(self, entries: list[Entry], tracked: list[Entry]) -> list[Entry]:
         """Without those that have left and say nothing of any that is tracked."""
@@ -210,8 +231,15 @@ class Customers:
         for key, value in records:
             if value is None:
                 self._resting.pop(key)
+            elif key == RULE:
+                self._rule = value
             else:
                 self._resting.put(key, value)
+
+    def restored(self) -> None:
+        """The changelog was read. Those judged by another rule are judged anew in the next cuts."""
+        if self._rule != encode(self._fcr_ms):
+            self._outdated = [key for key, _ in self._resting.items()]
 
 
 def _contact(customer: bytes, ticket_id: str, said: tuple[int, int]) -> Output:

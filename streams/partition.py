@@ -12,29 +12,21 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
-import numpy as np
-from xxhash import xxh3_64_intdigest
 
 from schemas.bad_records import BadRecordError, UnknownTypeError
 from schemas.events import INPUT_TOPICS, decode_at
-from schemas.outputs import CELLS, CUSTOMERS, FACTS, HISTORIES, SLA_EVENTS, CustomerContact, CustomerTicket
-from streams import history, ticket
-from streams.attributes import AttributeGraph, Dimensions
+from schemas.outputs import CELLS, CUSTOMERS, FACTS, HISTORIES, SLA_EVENTS, CustomerContact
+from streams import changelog, history, ticket
 from streams.backlog import Backlog
-from streams.cells import RESOLUTIONS, Panes, backlog_changes, expand
+from streams.cells import RESOLUTIONS, Panes, backlog_changes, dimensions_of, expand
 from streams.config import DomainConfig
-from streams.contributions import change, contributions, pack
-from streams.customers import of_facts
-from streams.facts import Facts, facts
+from streams.facts import Facts
 from streams.history import Contact, HistoryFullError
 from streams.late import would_change
 from streams.live import SlaLabels
-from streams.published import CellRecords, Output, encode, ticket_facts
-from streams.raised import events as sla_events
-from streams.raised import pack as pack_raised
-from streams.raised import raised
+from streams.published import CellRecords, Output, encode
 from streams.shelf import Shelf
-from streams.sla import BREACHED, RETRACTED
+from streams.telling import Making, Teller
 from streams.ticket import Ticket, Told
 from streams.timers import Timers
 from streams.watermark import Watermark
@@ -42,11 +34,11 @@ from streams.watermark import Watermark
 _MINUTE_MS: Final = 60_000
 MINUTES_KEPT: Final = 1_440
 """Panes of a minute are kept for a day."""
-CLOCK_KEY: Final = b""
-"""Key of the changelog record that holds the partition's watermark (8 bytes); no ticket's id is empty."""
 _decode_contact: Final = msgspec.json.Decoder(CustomerContact).decode
-_LEFT: Final = b"\x00"
-"""First byte of the changelog record of a ticket that has left; what follows is when, in milliseconds (8 bytes)."""
+_OUTDATED_AT_ONCE: Final = 2_000
+"""So many tickets are derived anew with a cut, beside those that were touched."""
+_GATHERED_AT_ONCE: Final = 256_000
+"""Bytes of contributions that are counted together while restoring: their arrays fit in a cache."""
 
 
 class Message(Protocol):
@@ -78,18 +70,6 @@ class Published:
 
 
 @dataclass
-class _Making:
-    """What a cut gathers while it goes from ticket to ticket."""
-
-    histories: list[Output] = field(default_factory=list)
-    facts: list[Output] = field(default_factory=list)
-    sla_events: list[Output] = field(default_factory=list)
-    customers: list[Output] = field(default_factory=list)
-    added: list[bytes] = field(default_factory=list)
-    withdrawn: list[bytes] = field(default_factory=list)
-
-
-@dataclass
 class Counters:
     """What a partition has read since it was assigned."""
 
@@ -108,22 +88,24 @@ class Partition:
         self,
         number: int,
         config: DomainConfig,
-        dimensions: Dimensions,
-        graph: AttributeGraph,
         watermark: Watermark,
+        teller: Teller | None = None,
     ) -> None:
+        """``teller``: by default one of the partition's own."""
         self.number = number
         self.config = config
         self.watermark = watermark
-        self.counters = Counters()
-        self._cell_records = CellRecords(dimensions)
-        self._graph = graph
-        self._business = config.policies.business
+        self.teller = Teller(config, number) if teller is None else teller
+        self.counters = Counters(sla_events=self.teller.sla_events)
+        self._cell_records = CellRecords(self.teller.dimensions)
+        self._prefix = changelog.prefix(config.fingerprint)
         hours = None if config.horizon_ms is None else -(-config.horizon_ms // (60 * _MINUTE_MS)) + 1
         self.panes = {"minute": Panes(RESOLUTIONS["minute"], MINUTES_KEPT), "hour": Panes(RESOLUTIONS["hour"], hours)}
         self.backlog = Backlog()
         self._resting = Shelf()
         self._touched: dict[bytes, Ticket] = {}
+        self._outdated: dict[bytes, bool] = {}
+        """Tickets that are to be derived anew, and whether it is known what they have told."""
         self._left: dict[bytes, int] = {}
         self._timers = Timers(self._due_of)
         self._refused: list[Refused] = []
@@ -233,12 +215,31 @@ class Partition:
                 held = self._touched[key] = ticket.wake(self._resting.get(key) or b"")
             held.due = 0
             due = True
+        if self._outdated:
+            self._wake_outdated()
         return due
+
+    def _wake_outdated(self) -> None:
+        while self._outdated and len(self._touched) < _OUTDATED_AT_ONCE:
+            key = next(iter(self._outdated))
+            del self._outdated[key]
+            held = self._touched.get(key)
+            if held is None:
+                rest = self._resting.get(key)
+                if rest is None:
+                    continue
+                held = self._touched[key] = ticket.wake(rest)
+            held.changed = True
 
     @property
     def pending(self) -> int:
         """How many tickets and refused records a cut would deal with."""
         return len(self._touched) + len(self._refused)
+
+    @property
+    def outdated(self) -> int:
+        """How many tickets are still to be derived anew, because the rules have changed since they were last."""
+        return len(self._outdated)
 
     def cut(self, may_leave: bool = True) -> Published:
         """Derive what the touched tickets change, and take out everything that is to be published.
@@ -247,21 +248,21 @@ class Partition:
         customers' other tickets say of them is still to come.
         """
         now = self.watermark.value
-        making = _Making()
+        making = Making()
         for key, held in self._touched.items():
             self._cut_ticket(key, held, now, may_leave, making)
         self._touched = {}
-        self._count(b"".join(making.added), b"".join(making.withdrawn))
+        self.count(b"".join(making.added), b"".join(making.withdrawn))
         self._forget_left(now, making.histories)
+        self._number(making.histories)
+        if making.facts:
+            making.histories.append(changelog.clock_record(now))
         published = Published(refused=self._refused)
         self._refused = []
-        cells = self._cells(now)
-        if making.facts:
-            making.histories.append({"key": CLOCK_KEY, "value": now.to_bytes(8, "big")})
         for topic, records in (
             (HISTORIES, making.histories),
             (FACTS, making.facts),
-            (CELLS, cells),
+            (CELLS, self._cells(now)),
             (SLA_EVENTS, making.sla_events),
             (CUSTOMERS, making.customers),
         ):
@@ -269,77 +270,37 @@ class Partition:
                 published.records[topic] = records
         return published
 
-    def _cut_ticket(self, key: bytes, held: Ticket, now: int, may_leave: bool, making: _Making) -> None:
+    def _cut_ticket(self, key: bytes, held: Ticket, now: int, may_leave: bool, making: Making) -> None:
         kept = held.history
         kept.put_in_order()
-        names = kept.names
-        found = facts(kept.records, names, now, self._graph, self.config, kept.contact)
-        before = held.told
-        told = self._told(key, found, names)
-        leaves = may_leave and not held.changed and self._leaves(found, now)
-        if told.contributions != before.contributions:
-            gone, come = change(before.contributions, told.contributions)
-            making.withdrawn.append(gone)
-            making.added.append(come)
-        if told.raised != before.raised:
-            self._raise(key, before.raised, told.raised, found, making)
-        if told.summary != before.summary or told.customer != before.customer:
-            self._tell_customer(key, found, names, before, told, making)
-        if leaves:
-            self._leave(key, told.customer, names, now, making)
-            if told.contributions == before.contributions and told.raised == before.raised:
+        found = self.teller.facts(kept, now)
+        told = self.teller.told(found, kept.names)
+        differs = self.teller.tell(key, held, found, told, making)
+        if may_leave and not held.changed and self._leaves(found, now):
+            self._leave(key, told.customer, kept.names, now, making)
+            if not differs:
                 return
         else:
-            self._keep(key, held, told, self._due(found, now + 1, now + (1 if may_leave else _MINUTE_MS)), making)
-        record = ticket_facts(key.decode(), found, names, len(kept), self._graph)
-        making.facts.append({"key": key, "value": encode(record)})
+            due = self._due(found, now + 1, now + (1 if may_leave else _MINUTE_MS))
+            resting = ticket.rest(due, told, kept.encode())
+            self._resting.put(key, resting)
+            if due and due != held.due:
+                self._timers.set(due, key)
+            if held.changed or differs:
+                making.histories.append({"key": key, "value": self._prefix + resting})
+        self.teller.publish(key, kept, found, making)
 
-    def _keep(self, key: bytes, held: Ticket, told: Told, due: int, making: _Making) -> None:
-        encoded = held.history.encode()
-        self._resting.put(key, ticket.rest(due, told, encoded))
-        if due and due != held.due:
-            self._timers.set(due, key)
-        if held.changed:
-            making.histories.append({"key": key, "value": encoded})
-
-    def _told(self, key: bytes, found: Facts, names: list[str]) -> Told:
-        """What a ticket tells others with these facts."""
-        summary = of_facts("", found)
-        if summary is None:
-            return Told(pack(contributions(found, self._business)))
-        return Told(
-            pack(contributions(found, self._business)),
-            pack_raised(raised(found, self.config.policies)) if found.sla else b"",
-            names.index(found.customer) + 1,
-            xxh3_64_intdigest(encode(summary)),
-        )
-
-    def _raise(self, key: bytes, before: bytes, after: bytes, found: Facts, making: _Making) -> None:
-        for event in sla_events(key.decode(), before, after, found, self.config.policies):
-            making.sla_events.append({"key": key, "value": encode(event)})
-            labels = SlaLabels(
-                RETRACTED if event.withdraws == BREACHED else event.kind,
-                event.target,
-                event.policy,
-                event.channel,
-                event.priority,
-            )
-            if not event.withdraws or event.withdraws == BREACHED:
-                counted = self.counters.sla_events
-                counted[labels] = counted.get(labels, 0) + 1
-
-    def _tell_customer(
-        self, key: bytes, found: Facts, names: list[str], before: Told, told: Told, making: _Making
-    ) -> None:
-        ticket_id = key.decode()
-        moved = bool(before.customer) and before.customer != told.customer
-        if moved:
-            gone = CustomerTicket(ticket_id=ticket_id, partition=self.number, gone=True)
-            making.customers.append({"key": names[before.customer - 1].encode(), "value": encode(gone)})
-        summary = of_facts(ticket_id, found)
-        if summary is not None:
-            summary.partition, summary.moved = self.number, moved
-            making.customers.append({"key": found.customer.encode(), "value": encode(summary)})
+    def _number(self, histories: list[Output]) -> None:
+        """Put into the changelog what the numbers stand for that it does not know yet."""
+        dimensions, names = self.teller.dimensions, self.teller.policy_names
+        if not histories:
+            return
+        histories += [
+            changelog.combination_record(number, dimensions.named(number)) for number in dimensions.take_fresh()
+        ]
+        if names.fresh:
+            histories.append(changelog.policies_record(names.names))
+            names.fresh = False
 
     def _cells(self, now: int) -> list[Output]:
         cells: list[Output] = []
@@ -348,17 +309,21 @@ class Partition:
                 cells.append(self._cell_records.record(resolution, minute * _MINUTE_MS, now, number, measures))
         return cells
 
-    def _count(self, added: bytes, withdrawn: bytes) -> None:
+    def count(self, added: bytes, withdrawn: bytes) -> None:
         """Add packed contributions to the cells and the backlog, and take others back."""
-        if not added and not withdrawn:
-            return
-        parts = expand(added, 1), expand(withdrawn, -1)
-        minutes, low_keys, amounts = (np.concatenate(pair) for pair in zip(*parts, strict=True))
+        self._gather(added, 1)
+        self._gather(withdrawn, -1)
         for panes in self.panes.values():
-            panes.add(minutes, low_keys, amounts)
-        for packed, sign in ((added, 1), (withdrawn, -1)):
-            for number, what, value in backlog_changes(packed):
-                self.backlog.add(number, what, value, sign)
+            panes.settle()
+
+    def _gather(self, packed: bytes, sign: int) -> None:
+        if not packed:
+            return
+        minutes, low_keys, amounts = expand(packed, sign)
+        for panes in self.panes.values():
+            panes.gather(minutes, low_keys, amounts)
+        for number, what, value in backlog_changes(packed):
+            self.backlog.add(number, what, value, sign)
 
     def _leave_at(self, found: Facts) -> int:
         horizon = self.config.horizon_ms
@@ -378,17 +343,16 @@ class Partition:
         rest = self._resting.get(key)
         return None if rest is None else ticket.due_of(rest)
 
-    def _leave(self, key: bytes, customer: int, names: list[str], now: int, making: _Making) -> None:
+    def _leave(self, key: bytes, customer: int, names: list[str], now: int, making: Making) -> None:
         """Forget a ticket; a mark stays for another horizon, by which its late events are known.
 
         What it contributed lies in panes that are older than every window, and goes with them.
         """
         self._resting.pop(key)
         self._left[key] = now
-        making.histories.append({"key": key, "value": _LEFT + now.to_bytes(8, "big")})
+        making.histories.append(changelog.left_record(key, now))
         if customer:
-            left = CustomerTicket(ticket_id=key.decode(), partition=self.number, left=True)
-            making.customers.append({"key": names[customer - 1].encode(), "value": encode(left)})
+            self.teller.leave(key, names[customer - 1], making)
 
     def _forget_left(self, now: int, histories: list[Output]) -> None:
         horizon = self.config.horizon_ms
@@ -402,34 +366,80 @@ class Partition:
             del self._left[key]
             histories.append({"key": key, "value": None})
 
+    # -- restoring
+
     def restore(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Take in some records of the changelog, in their order."""
+        """Take in some records of the changelog, in their order. Raises ``history.UnreadableHistoryError``."""
+        current = self._prefix
+        resting = self._resting
         for key, value in records:
-            if key == CLOCK_KEY and value is not None:
-                self.watermark.value = int.from_bytes(value, "big")
-            elif value is None:
-                self._resting.pop(key)
+            if value is None:
+                resting.pop(key)
                 self._left.pop(key, None)
-            elif value[:1] == _LEFT:
-                self._resting.pop(key)
-                self._left[key] = int.from_bytes(value[1:], "big")
+            elif value[: changelog.PREFIX_BYTES] == current:
+                resting.put(key, value[changelog.PREFIX_BYTES :])
+                if self._outdated:
+                    self._outdated.pop(key, None)
             else:
-                self._resting.put(key, ticket.rest(0, Told(), value))
+                self._restore_other(key, value)
+
+    def _restore_other(self, key: bytes, value: bytes) -> None:
+        if key == changelog.CLOCK:
+            self.watermark.value = changelog.milliseconds(value)
+        elif key[:1] == changelog.COMBINATION:
+            self.teller.dimensions.restore(*changelog.combination(key, value))
+        elif key == changelog.POLICIES:
+            self.teller.policy_names.restore(changelog.policy_names(value))
+        elif value[:1] == bytes((changelog.LEFT,)):
+            self._resting.pop(key)
+            self._outdated.pop(key, None)
+            self._left[key] = changelog.milliseconds(value[1:])
+        elif value[:1] == bytes((changelog.TICKET,)):
+            self._resting.put(key, value[changelog.PREFIX_BYTES :])
+            self._outdated[key] = True
+        elif value[0] in changelog.READABLE:
+            self._resting.put(key, ticket.rest(0, Told(), value))
+            self._outdated[key] = False
+        else:
+            raise changelog.unreadable(key, value)
 
     def restored(self) -> None:
-        """Derive the cells, the backlog and the timers from the restored histories; nothing is published."""
+        """The changelog was read: count what tickets have told, and set their timers. Nothing is published.
+
+        Tickets that were derived by other rules are derived anew in the next cuts, and what differs is published. Of
+        those of old versions it is not known what they have told: it is taken to be what they would tell now.
+        """
         now = self.watermark.value
+        for panes in self.panes.values():
+            panes.advance(now // _MINUTE_MS)
+        used: set[int] = set()
         told: list[bytes] = []
-        for key in list(self._resting):
-            held = ticket.wake(self._resting.get(key) or b"")
-            kept = held.history
-            found = facts(kept.records, kept.names, now, self._graph, self.config, kept.contact)
-            after = self._told(key, found, kept.names)
-            told.append(after.contributions)
-            due = self._due(found, now + 1, now + 1)
-            self._resting.put(key, ticket.rest(due, after, kept.encode()))
+        size = 0
+        for key, resting in self._resting.items():
+            due, contributed = ticket.told_of(resting)
             if due:
                 self._timers.set(due, key)
-        self._count(b"".join(told), b"")
+            told.append(contributed)
+            size += len(contributed)
+            if size > _GATHERED_AT_ONCE:
+                used |= self._gather_restored(told)
+                told, size = [], 0
+        used |= self._gather_restored(told)
+        self.teller.restored(used)
+        unknown = [key for key, is_known in self._outdated.items() if not is_known]
+        self._gather_restored([self._tell_silently(key, now) for key in unknown])
         for panes in self.panes.values():
+            panes.settle()
             panes.forget_dirty()
+
+    def _gather_restored(self, told: list[bytes]) -> set[int]:
+        packed = b"".join(told)
+        self._gather(packed, 1)
+        return dimensions_of(packed)
+
+    def _tell_silently(self, key: bytes, now: int) -> bytes:
+        held = ticket.wake(self._resting.get(key) or b"")
+        found = self.teller.facts(held.history, now)
+        told = self.teller.told(found, held.history.names)
+        self._resting.put(key, ticket.rest(0, told, held.history.encode()))
+        return told.contributions

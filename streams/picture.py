@@ -31,14 +31,23 @@ WINDOW_PANES: Final[dict[str, tuple[str, int]]] = {
 CHART_MINUTES: Final = 60
 
 
-def picture(partitions: Sequence[Partition], dimensions: Dimensions, now_ms: int, limit: int) -> LiveFigures:
-    """The figures at ``now_ms``. Of a dimension's values the ``limit`` busiest have their own, the rest is `other`."""
+def picture(partitions: Sequence[Partition], names: tuple[str, ...], now_ms: int, limit: int) -> LiveFigures:
+    """The figures at ``now_ms`` by the dimensions of these ``names``.
+
+    Of a dimension's values the ``limit`` busiest have their own, the rest is `other`.
+    """
     minute = now_ms // _MINUTE_MS
+    dimensions = Dimensions(names)
+    # Each partition has numbers of its own; these are the picture's, by the partition's.
+    numbers = [
+        np.fromiter(map(dimensions.number, partition.teller.dimensions.values), np.int64) for partition in partitions
+    ]
     windows = {
-        window: _window(partitions, resolution, minute, length) for window, (resolution, length) in WINDOW_PANES.items()
+        window: _window(partitions, numbers, resolution, minute, length)
+        for window, (resolution, length) in WINDOW_PANES.items()
     }
-    waiting = np.concatenate([np.empty((0, 3), np.int64), *(partition.backlog.rows() for partition in partitions)])
-    running = np.concatenate([np.empty((0, 3), np.int64), *(partition.backlog.running() for partition in partitions)])
+    waiting = _renumbered([partition.backlog.rows() for partition in partitions], numbers)
+    running = _renumbered([partition.backlog.running() for partition in partitions], numbers)
     groupings = _groupings(dimensions, limit, [*windows.values()], waiting[:, 0])
     unanswered = waiting[:, 1] >= UNANSWERED
     waiting[:, 1] %= UNANSWERED
@@ -59,11 +68,24 @@ _Grouping: TypeAlias = tuple[list[Group], Int64s]
 """Groups of one dimension, and for each combination of dimensions the place of its group among them."""
 
 
-def _window(partitions: Sequence[Partition], resolution: str, minute: int, length: int) -> _Window:
+def _renumbered(rows: Sequence[Int64s], numbers: Sequence[Int64s]) -> Int64s:
+    """Rows of all partitions, that have the number of a combination of dimensions in their first column."""
+    for of_one, number_of in zip(rows, numbers, strict=True):
+        of_one[:, 0] = number_of[of_one[:, 0]]
+    return np.concatenate([np.empty((0, 3), np.int64), *rows])
+
+
+def _window(
+    partitions: Sequence[Partition], numbers: Sequence[Int64s], resolution: str, minute: int, length: int
+) -> _Window:
     parts = [partition.panes[resolution].window(minute, length) for partition in partitions]
     empty = np.empty(0, np.int64)
+    renumbered = (
+        number_of[low >> MEASURE_BITS] << MEASURE_BITS | low & MEASURE_MASK
+        for (low, _), number_of in zip(parts, numbers, strict=True)
+    )
     return sum_by(
-        np.concatenate([empty, *(low for low, _ in parts)]),
+        np.concatenate([empty, *renumbered]),
         np.concatenate([empty, *(amounts for _, amounts in parts)]),
     )
 

@@ -57,7 +57,6 @@ class Policies:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"several policies are called {', '.join(twice)}; expected a name of its own for each")
-        self._numbers = {name: number for number, name in enumerate(names)}
         self._matched: dict[tuple[str, ...], Policy | None] = {}
 
     def match(self, attributes: tuple[str, ...] | Mapping[str, str]) -> Policy | None:
@@ -77,10 +76,6 @@ class Policies:
         found = next((policy for policy in self.policies if policy.fits(attributes)), None)
         self._matched[attributes] = found
         return found
-
-    def number(self, name: str) -> int:
-        """The place of the policy of this name. Raises ``KeyError``."""
-        return self._numbers[name]
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -103,6 +98,27 @@ class Policies:
 
     def __hash__(self) -> int:
         return hash(self.policies)
+
+
+class PolicyNames:
+    """Numbers policies by their names; numbers hold as long as the changelog that has them, whatever is configured."""
+
+    def __init__(self, policies: Policies) -> None:
+        self.names = [policy.name for policy in policies]
+        self.fresh = bool(self.names)
+        """Whether there are names that the changelog does not have."""
+
+    def number(self, name: str) -> int:
+        """The number of a policy of this name."""
+        if name not in self.names:
+            self.names.append(name)
+            self.fresh = True
+        return self.names.index(name)
+
+    def restore(self, names: list[str]) -> None:
+        """Give policies the numbers that they had."""
+        self.names = [*names, *(name for name in self.names if name not in names)]
+        self.fresh = len(self.names) > len(names)
 
 
 NO_POLICIES: Final = Policies()

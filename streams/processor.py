@@ -30,7 +30,7 @@ from schemas.outputs import (
     SLA_EVENTS,
     WOULD_CHANGE_HEADER,
 )
-from streams.attributes import AttributeGraph, Dimensions
+from streams.attributes import Patch
 from streams.clients import ClientSettings, Deadline
 from streams.commit import ANY_PARTITION, Annotated, Cut, Output, TransactionalCommitter
 from streams.config import DAY_MS, DomainConfig
@@ -39,7 +39,8 @@ from streams.dead_letters import DeadLetterLimit
 from streams.live import Health, LiveFigures, SlaLabels
 from streams.partition import Partition, Refused
 from streams.picture import picture
-from streams.restore import ReadToEnd, read_to_end
+from streams.restore import ReadBack, Records, read_to_end
+from streams.telling import Teller
 from streams.transport import App, Batch, Consumer
 from streams.watermark import Watermark
 
@@ -98,7 +99,7 @@ class Processor:
         client: ClientSettings,
         config: ProcessorConfig,
         clock_ms: Callable[[], int] = wall_clock_ms,
-        read_back: ReadToEnd = read_to_end,
+        read_back: ReadBack = read_to_end,
         refused_before: RefusedBefore | None = None,
     ) -> None:
         """``refused_before``: asked when partitions are assigned, so that a restart forgets no dead letter."""
@@ -111,8 +112,7 @@ class Processor:
         self._clock_ms = clock_ms
         self._read_back = read_back
         self._refused_before = refused_before
-        self._dimensions = Dimensions(config.domain.dimensions)
-        self._graph = AttributeGraph(self._dimensions, config.domain.policies)
+        self._patches: dict[str, Patch] = {}
         self._dead_letters = DeadLetterLimit(config.dead_letter_limit, config.dead_letter_window)
         self._partitions: dict[int, Partition] = {}
         self._customers: dict[int, Customers] = {}
@@ -262,21 +262,26 @@ class Processor:
         began = time.monotonic()
         restored: dict[int, Partition] = {}
         customers: dict[int, Customers] = {}
+        wanted: dict[TP, Callable[[Records], None]] = {}
+        domain = self.config.domain
         for number in sorted({tp.partition for tp in partitions}):
             watermark = Watermark(INPUT_TOPICS, self.config.grace_ms, self.config.event_clock)
-            partition = Partition(number, self.config.domain, self._dimensions, self._graph, watermark)
-            await self._read_back(self._client, HISTORIES, number, partition.restore, deadline_seconds=_RESTORE_SECONDS)
+            restored[number] = Partition(number, domain, watermark, Teller(domain, number, self._patches))
+            customers[number] = Customers(domain.fcr_days * DAY_MS)
+            wanted[TP(HISTORIES, number)] = restored[number].restore
+            wanted[TP(CUSTOMER_TICKETS, number)] = customers[number].restore
+        if wanted:
+            await self._read_back(self._client, wanted, deadline_seconds=_RESTORE_SECONDS)
+        for number, partition in restored.items():
             await asyncio.to_thread(partition.restored)
-            restored[number] = partition
-            step = customers[number] = Customers(self.config.domain.fcr_days * DAY_MS)
-            await self._read_back(
-                self._client, CUSTOMER_TICKETS, number, step.restore, deadline_seconds=_RESTORE_SECONDS
-            )
+            customers[number].restored()
         await self._remember_refused(partitions)
         self._partitions, self._customers = restored, customers
         self._assigned = True
         tickets, seconds = sum(map(len, restored.values())), time.monotonic() - began
         _LOG.info("assigned partitions %s; restored %d tickets in %.1f s", _listed(restored), tickets, seconds)
+        if outdated := sum(partition.outdated for partition in restored.values()):
+            _LOG.info("the settings or the code have changed: %d tickets are derived anew while work goes on", outdated)
 
     async def _remember_refused(self, partitions: set[TP]) -> None:
         self._dead_letters = DeadLetterLimit(self.config.dead_letter_limit, self.config.dead_letter_window)
@@ -313,7 +318,7 @@ class Processor:
         """The figures of the partitions that are owned."""
         partitions = list(self._partitions.values())
         now = self._newest() if self.config.event_clock else self._clock_ms()
-        return picture(partitions, self._dimensions, now, self.config.dimension_limit)
+        return picture(partitions, self.config.domain.dimensions, now, self.config.dimension_limit)
 
     def not_ready(self) -> Sequence[str]:
         """Why this worker is not ready; nothing when it is."""
@@ -355,7 +360,7 @@ class Processor:
         waiting = (
             self._committing.locked()
             or bool(self._uncommitted)
-            or any(partition.pending for partition in owned)
+            or any(partition.pending or partition.outdated for partition in owned)
             or any(customers.pending for customers in self._customers.values())
         )
         return Health(

@@ -155,8 +155,8 @@ class CellRecords:
         """The record of one cell, whole; ``cell`` holds measures and amounts that are not zero."""
         shared = self._shared.get(number)
         if shared is None:
-            values = encode(self._dimensions.values[number])
-            shared = self._shared[number] = values, msgspec.Raw(encode(self._dimensions.named(number)))
+            named = self._dimensions.named(number)
+            shared = self._shared[number] = encode(list(named.values())), msgspec.Raw(encode(named))
         value = encode(
             {
                 "resolution": resolution,

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from schemas.outputs import SlaEvent
 from streams.facts import Facts
 from streams.measures import TARGETS
-from streams.policies import Policies
+from streams.policies import PolicyNames
 from streams.sla import AT_RISK, BREACHED, CANCELLED, MET, RETRACTED, Instance
 
 _KINDS: Final = (AT_RISK, BREACHED, MET, CANCELLED)
@@ -31,7 +31,7 @@ class Raised(NamedTuple):
     policy: int
 
 
-def raised(facts: Facts, policies: Policies) -> list[Raised]:
+def raised(facts: Facts, policies: PolicyNames) -> list[Raised]:
     """What holds of a ticket's instances, in their order."""
     found: list[Raised] = []
     for instance in facts.sla:
@@ -44,7 +44,7 @@ def raised(facts: Facts, policies: Policies) -> list[Raised]:
     return found
 
 
-def _of(instance: Instance, kind: str, at: int, policies: Policies) -> Raised:
+def _of(instance: Instance, kind: str, at: int, policies: PolicyNames) -> Raised:
     return Raised(
         _KINDS.index(kind),
         TARGETS.index(instance.target),
@@ -65,7 +65,7 @@ def unpack(packed: bytes) -> list[Raised]:
     return [Raised(*entry) for entry in _ENTRY.iter_unpack(packed)]
 
 
-def events(ticket_id: str, before: bytes, after: bytes, facts: Facts, policies: Policies) -> list[SlaEvent]:
+def events(ticket_id: str, before: bytes, after: bytes, facts: Facts, policies: PolicyNames) -> list[SlaEvent]:
     """What is to be published: retractions of what holds no more, then what is new, by its time."""
     old = {entry[:5]: entry for entry in unpack(before)}
     new = {entry[:5]: entry for entry in unpack(after)}
@@ -88,12 +88,12 @@ def _when(item: tuple[tuple[int, ...], Raised]) -> int:
     return item[1].at
 
 
-def _event(ticket_id: str, entry: Raised, facts: Facts, at: int, policies: Policies) -> SlaEvent:
+def _event(ticket_id: str, entry: Raised, facts: Facts, at: int, policies: PolicyNames) -> SlaEvent:
     event = SlaEvent(
         ticket_id=ticket_id,
         kind=_KINDS[entry.kind],
         target=TARGETS[entry.target],
-        policy=policies.policies[entry.policy].name,
+        policy=policies.names[entry.policy],
         at_ms=entry.at,
         started_at_ms=entry.started_at,
         instance=entry.number,

@@ -1,10 +1,10 @@
-"""Reading a changelog back: the state of one partition, when it is assigned."""
+"""Reading changelogs back: the state of partitions, when they are assigned."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 import confluent_kafka
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
@@ -12,8 +12,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public 
     AdminClient,
     OffsetSpec,
 )
+from faust.types import TP
 
 from streams.clients import LOG, ClientSettings, Deadline, client_config
+from streams.transport.batch import by_partition, partition_of
+
+Records: TypeAlias = Iterable[tuple[bytes, bytes | None]]
+"""Keys and values; a value of None is a tombstone."""
 
 _DEFAULTS: Final[dict[str, Any]] = {
     "queued.max.messages.kbytes": 65_536,
@@ -30,15 +35,13 @@ class RestoreError(Exception):
     """A changelog could not be read to its end."""
 
 
-class ReadToEnd(Protocol):
-    """How a changelog is read back: :func:`read_to_end`, or what stands in for it without Kafka."""
+class ReadBack(Protocol):
+    """How changelogs are read back: :func:`read_to_end`, or what stands in for it without Kafka."""
 
     async def __call__(
         self,
         config: ClientSettings,
-        topic: str,
-        partition: int,
-        on_records: Callable[[Sequence[tuple[bytes, bytes | None]]], None],
+        wanted: Mapping[TP, Callable[[Records], None]],
         *,
         deadline_seconds: float,
     ) -> int:
@@ -47,38 +50,32 @@ class ReadToEnd(Protocol):
 
 async def read_to_end(
     config: ClientSettings,
-    topic: str,
-    partition: int,
-    on_records: Callable[[Sequence[tuple[bytes, bytes | None]]], None],
+    wanted: Mapping[TP, Callable[[Records], None]],
     *,
     deadline_seconds: float = 300.0,
 ) -> int:
-    """Read a changelog partition from its start to its end and return how many records there were.
+    """Read partitions of changelogs from their start to their end and return how many records there were.
 
-    ``on_records`` is called in the reading thread (nobody else may touch what it writes to until this returns), with
-    batches of (key, value), in order; a value of None is a tombstone. Raises :class:`RestoreError`. When the caller is
-    cancelled, the thread stops with its next batch.
+    What ``wanted`` names for a partition is called in the reading thread (nobody else may touch what it writes to until
+    this returns) with its records in their order, but of a key that comes several times in what was read at once only
+    the last. Raises :class:`RestoreError`. When the caller is cancelled, the thread stops with its next batch.
     """
     stopped: list[bool] = []
     try:
-        return await asyncio.to_thread(
-            _read_to_end, config, topic, partition, on_records, Deadline(deadline_seconds), stopped
-        )
+        return await asyncio.to_thread(_read_to_end, config, wanted, Deadline(deadline_seconds), stopped)
     except KafkaException as error:
-        raise RestoreError(f"{topic}[{partition}] could not be read: {error}") from error
+        raise RestoreError(f"{', '.join(sorted({tp.topic for tp in wanted}))} could not be read: {error}") from error
     finally:
         stopped.append(True)
 
 
 def _read_to_end(
     config: ClientSettings,
-    topic: str,
-    partition: int,
-    on_records: Callable[[Sequence[tuple[bytes, bytes | None]]], None],
+    wanted: Mapping[TP, Callable[[Records], None]],
     deadline: Deadline,
     stopped: Sequence[bool],
 ) -> int:
-    end = _end(config, topic, partition, deadline)
+    ends = _ends(config, wanted, deadline)
     consumer = confluent_kafka.Consumer(
         client_config(
             config,
@@ -93,58 +90,61 @@ def _read_to_end(
         )
     )
     count = 0
-    reached = 0
+    left = {tp: end for tp, end in ends.items() if end}
+    reached = dict.fromkeys(left, 0)
     try:
         # A number, not OFFSET_BEGINNING, for which librdkafka takes half a second. Where the log begins later than
         # this, it is read from its earliest record all the same.
-        consumer.assign([TopicPartition(topic, partition, 0)])
-        while reached < end and not stopped:
+        consumer.assign([TopicPartition(*tp, 0) for tp in left])
+        while left and not stopped:
             if deadline.is_over:
+                tp, end = next(iter(left.items()))
                 raise RestoreError(
-                    f"{topic}[{partition}] was read to offset {reached} of {end} when the time was over; "
+                    f"{tp.topic}[{tp.partition}] was read to offset {reached[tp]} of {end} when the time was over; "
                     "is a transaction of another worker still open?"
                 )
             messages = consumer.consume(_RECORDS_AT_ONCE, _CONSUME_SECONDS)
             if any(map(Message.error, messages)):
                 for message in messages:
-                    reached = max(reached, _end_seen(message))
+                    if message.error() is not None:
+                        _note_end(message, reached)
                 messages = [message for message in messages if message.error() is None]
-            if messages:
-                keys, values = map(Message.key, messages), map(Message.value, messages)
-                on_records(cast(list[tuple[bytes, bytes | None]], list(zip(keys, values, strict=True))))
-                count += len(messages)
-                reached = max(reached, cast(int, messages[-1].offset()) + 1)
+            for tp, records in by_partition(messages).items():
+                keys, values = map(Message.key, records), map(Message.value, records)
+                wanted[tp](cast(Records, dict(zip(keys, values, strict=True)).items()))
+                count += len(records)
+                reached[tp] = max(reached[tp], cast(int, records[-1].offset()) + 1)
+            left = {tp: end for tp, end in left.items() if reached[tp] < end}
     finally:
         consumer.close()
     return count
 
 
-def _end(config: ClientSettings, topic: str, partition: int, deadline: Deadline) -> int:
-    """The end of everything written, transactions that are still open included: they have to be waited for.
+def _ends(config: ClientSettings, wanted: Iterable[TP], deadline: Deadline) -> dict[TP, int]:
+    """The ends of everything written, transactions that are still open included: they have to be waited for.
 
     A read_committed end would lie before them, although the offsets that they hold may be seen as committed already
     (KAFKA-10167: the markers of one transaction come at different times to different partitions).
     """
-    asked = TopicPartition(topic, partition)
+    asked = {tp: TopicPartition(*tp) for tp in wanted}
     timeout_seconds = max(1.0, deadline.remaining_seconds)
     admin = AdminClient(client_config(config))  # kept: without it, no answer would ever come
     found = admin.list_offsets(
-        {asked: OffsetSpec.latest()},  # type: ignore[no-untyped-call]
+        {of_one: OffsetSpec.latest() for of_one in asked.values()},  # type: ignore[no-untyped-call]
         isolation_level=IsolationLevel.READ_UNCOMMITTED,
         request_timeout=timeout_seconds,
     )
-    offset: int = found[asked].result(timeout_seconds).offset
-    return offset
+    return {tp: found[of_one].result(timeout_seconds).offset for tp, of_one in asked.items()}
 
 
-def _end_seen(message: Message) -> int:
-    """The offset where there was nothing more to read; markers and gaps count as read."""
+def _note_end(message: Message, reached: dict[TP, int]) -> None:
+    """Note the offset where there was nothing more to read; markers and gaps count as read."""
     error = message.error()
-    if error is None:
-        return 0
+    assert error is not None
     if error.code() == KafkaError._PARTITION_EOF:
-        return message.offset() or 0
-    if error.retriable() or error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+        tp = partition_of(message)
+        reached[tp] = max(reached[tp], message.offset() or 0)
+    elif error.retriable() or error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
         LOG.warning("restoring: %s", error.str())
-        return 0
-    raise KafkaException(error)
+    else:
+        raise KafkaException(error)

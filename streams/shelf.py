@@ -62,18 +62,20 @@ class Shelf:
         """Whether there is a value of this key."""
         return self._find(key) >= 0
 
-    def __iter__(self) -> Iterator[bytes]:
-        """The keys. Values may be replaced meanwhile; keys that come or go are told or not."""
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values. What is replaced meanwhile may come twice, keys that come or go may not."""
         for number in range(1, len(self._chunks)):
             chunk = self._chunks[number]
             offset = 0
             while offset < len(chunk):
                 key_length, length = _HEADER.unpack_from(chunk, offset)
                 begin = offset + _HEADER_SIZE
-                key = bytes(chunk[begin : begin + key_length])
+                middle = begin + key_length
+                end = middle + length
+                key = bytes(chunk[begin:middle])
                 if self._is_at(key, number << _OFFSET_BITS | offset):
-                    yield key
-                offset = begin + key_length + length
+                    yield key, bytes(chunk[middle:end])
+                offset = end
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, None without one."""

@@ -1,7 +1,7 @@
 """One ticket in the state: its history, what it has told others, and when time alone will change it.
 
-At rest a ticket is one ``bytes`` object: a header, its contributions, what it has raised, its packed history (which is
-the changelog value). A million tickets are then a million objects that the garbage collector does not look at.
+At rest a ticket is one ``bytes`` object: a header, its contributions, what it has raised, its packed history. This is
+the changelog's value, too (``streams.changelog``), so nothing has to be derived to restore a ticket.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Ticket:
         self.told = told
         self.due = due
         self.changed = False
-        """Whether its set of events differs from what the changelog holds."""
+        """Whether its set of events differs from what was there at the last cut."""
 
 
 def new() -> Ticket:
@@ -64,6 +64,12 @@ def rest(due: int, told: Told, encoded_history: bytes) -> bytes:
     """A ticket at rest."""
     header = _HEADER.pack(due, len(told.contributions), len(told.raised), told.customer, told.summary)
     return header + told.contributions + told.raised + encoded_history
+
+
+def told_of(resting: bytes) -> tuple[int, bytes]:
+    """When a ticket at rest is due (0 for never), and its contributions."""
+    due, length, _, _, _ = _HEADER.unpack_from(resting)
+    return due, resting[_HEADER.size : _HEADER.size + length]
 
 
 def due_of(resting: bytes) -> int:

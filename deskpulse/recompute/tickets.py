@@ -11,16 +11,14 @@ from typing import Final
 
 from deskpulse.recompute.archive import Kept
 from schemas.outputs import SlaEvent, TicketFacts
-from streams.attributes import AttributeGraph, Dimensions
 from streams.calendars import DAY_MS
 from streams.config import DomainConfig
-from streams.contributions import contributions, pack
 from streams.customers import Entry, contacts, entry_of, of_facts
-from streams.facts import Facts, facts
+from streams.facts import Facts
 from streams.history import Contact, History, decode
-from streams.published import ticket_facts
-from streams.raised import events, raised
-from streams.raised import pack as pack_raised
+from streams.raised import events
+from streams.telling import Teller
+from streams.ticket import Told
 
 _NEVER: Final = 2**63
 
@@ -34,8 +32,7 @@ class Tickets:
     """
 
     def __init__(self, tickets: Mapping[str, Kept], times: Mapping[int, int], config: DomainConfig) -> None:
-        self.dimensions = Dimensions(config.dimensions)
-        self.graph = AttributeGraph(self.dimensions, config.policies)
+        self.teller = Teller(config)
         self.kept = tickets
         self.config = config
         self._times = times
@@ -82,17 +79,17 @@ class Tickets:
 
     def _facts(self, kept: Kept, now_ms: int, contact: Contact | None) -> tuple[Facts, History]:
         history = History(*decode(kept.history))
-        return facts(history.records, history.names, now_ms, self.graph, self.config, contact), history
+        history.contact = contact
+        return self.teller.facts(history, now_ms), history
 
     def record(self, ticket_id: str, found: Facts, history: History) -> TicketFacts:
         """The facts as they are published."""
-        return ticket_facts(ticket_id, found, history.names, len(history), self.graph)
+        return self.teller.record(ticket_id, history, found)
 
-    def sla(self, ticket_id: str, found: Facts) -> list[SlaEvent]:
+    def told(self, found: Facts, history: History) -> Told:
+        """What a ticket with these facts tells: contributions to the cells, what it has raised."""
+        return self.teller.told(found, history.names)
+
+    def sla(self, ticket_id: str, found: Facts, told: Told) -> list[SlaEvent]:
         """What holds of the ticket's service-level agreements."""
-        policies = self.config.policies
-        return events(ticket_id, b"", pack_raised(raised(found, policies)), found, policies) if found.sla else []
-
-    def contributions(self, found: Facts) -> bytes:
-        """What a ticket with these facts contributes to the cells, packed (``streams.contributions``)."""
-        return pack(contributions(found, self.config.policies.business))
+        return events(ticket_id, b"", told.raised, found, self.teller.policy_names) if told.raised else []

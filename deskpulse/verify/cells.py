@@ -60,7 +60,7 @@ def _of_partition(
         pane_ms: {values: cell.measures for values, cell in pane.items() if cell.measures}
         for pane_ms, pane in rows.items()
     }
-    values = [whole(expected.dimensions, number) for number in range(len(expected.dimensions.values))]
+    values = [whole(partition.teller.dimensions, number) for number in range(len(partition.teller.dimensions.values))]
     cells = partition.panes[resolution].take_dirty()
     panes: set[int] = set()
     for minute, of_pane in groupby(cells, key=lambda cell: cell[0]):

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 from deskpulse.recompute.tickets import Tickets
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import SlaEvent, TicketFacts
-from streams.cells import backlog_changes, expand
 from streams.facts import Facts
 from streams.partition import Partition
 from streams.watermark import Watermark
@@ -36,7 +35,7 @@ class Expected:
     """
 
     def __init__(self, tickets: Tickets, times: Mapping[int, int]) -> None:
-        self.dimensions = tickets.dimensions
+        self.config = tickets.config
         self.partitions: dict[int, Partition] = {}
         """Cells and backlog, once all tickets were asked for with :meth:`ticket` and :meth:`finish` was called."""
         self._tickets = tickets
@@ -45,7 +44,7 @@ class Expected:
         for number in sorted({kept.partition for kept in tickets.kept.values()} | set(times)):
             now = times.get(number, 0)
             watermark = Watermark(INPUT_TOPICS, 0, event_clock=True, start=now)
-            partition = Partition(number, tickets.config, self.dimensions, tickets.graph, watermark)
+            partition = Partition(number, tickets.config, watermark, tickets.teller)
             for panes in partition.panes.values():
                 panes.advance(now // _MINUTE_MS)
             self.partitions[number] = partition
@@ -58,17 +57,16 @@ class Expected:
         then, history = tickets.facts(ticket_id, asked)
         # What the workers did on time alone after the look was noticed stands in the ticket's newest facts.
         latest = then if asked >= now else tickets.facts(ticket_id, now)[0]
-        self._count(tickets.kept[ticket_id].partition, tickets.contributions(latest))
+        told = tickets.told(latest, history)
+        self._count(tickets.kept[ticket_id].partition, told.contributions)
         return Ticket(
-            tickets.record(ticket_id, then, history), tickets.sla(ticket_id, latest), self._overdue(then, now)
+            tickets.record(ticket_id, then, history), tickets.sla(ticket_id, latest, told), self._overdue(then, now)
         )
 
     def finish(self) -> None:
         """Count what is not counted yet."""
         for number, packed in self._waiting.items():
-            told = b"".join(packed)
-            if told:
-                self._add(self.partitions[number], told)
+            self.partitions[number].count(b"".join(packed), b"")
         self._waiting = {}
         self._waiting_bytes = 0
 
@@ -83,10 +81,3 @@ class Expected:
         self._waiting_bytes += len(packed)
         if self._waiting_bytes > _PACKED_AT_ONCE:
             self.finish()
-
-    def _add(self, partition: Partition, packed: bytes) -> None:
-        minutes, low_keys, amounts = expand(packed, 1)
-        for panes in partition.panes.values():
-            panes.add(minutes, low_keys, amounts)
-        for dimensions, what, value in backlog_changes(packed):
-            partition.backlog.add(dimensions, what, value, 1)

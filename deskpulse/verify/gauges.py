@@ -31,7 +31,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 def compare(worker: WorkerLook, expected: Expected, dimension_limit: int, differences: Differences) -> int:
     """Compare every figure of one worker's ``/metrics`` that follows from tickets; returns how many samples."""
     partitions = [expected.partitions[number] for number in worker.watermarks if number in expected.partitions]
-    live = picture(partitions, expected.dimensions, worker.now_ms, dimension_limit)
+    live = picture(partitions, expected.config.dimensions, worker.now_ms, dimension_limit)
     registry = CollectorRegistry()
     registry.register(FiguresCollector(lambda: live, lambda: _NO_HEALTH, {}))
     wanted = _samples(registry.collect())

@@ -20,7 +20,6 @@ from schemas.outputs import (
     SlaEvent,
     TicketFacts,
 )
-from streams.attributes import AttributeGraph, Dimensions
 from streams.config import DAY_MS, DomainConfig
 from streams.customers import Customers
 from streams.partition import Partition, Published
@@ -82,11 +81,14 @@ class Topics:
     sla_events: list[SlaEvent] = field(default_factory=list)
     published: int = 0
 
-    def cells_of(self, resolution: str) -> dict[tuple[int, tuple[str, ...]], dict[str, int]]:
-        """Those of all partitions, as they add up."""
+    def cells_of(
+        self, resolution: str, dimensions: tuple[str, ...]
+    ) -> dict[tuple[int, tuple[str, ...]], dict[str, int]]:
+        """Those of all partitions, as they add up; what is not by these dimensions must have been taken back."""
         found: dict[tuple[int, tuple[str, ...]], dict[str, int]] = {}
         for cell in self.cells.values():
             if cell.resolution == resolution and cell.measures:
+                assert tuple(cell.dimensions) == dimensions, cell
                 sums = found.setdefault((cell.pane_at_ms, tuple(cell.dimensions.values())), {})
                 for name, amount in cell.measures.items():
                     sums[name] = sums.get(name, 0) + amount
@@ -113,8 +115,6 @@ class Desk:
 
     def __init__(self, config: DomainConfig, partitions: int = 1) -> None:
         self.config = config
-        self.dimensions = Dimensions(config.dimensions)
-        self.graph = AttributeGraph(self.dimensions, config.policies)
         self.topics = Topics()
         self._contacts = [Log() for _ in range(partitions)]
         self._customers = Log()
@@ -127,7 +127,7 @@ class Desk:
 
     def _begin(self) -> None:
         self.partitions = [
-            Partition(number, self.config, self.dimensions, self.graph, Watermark(INPUT_TOPICS, 0, event_clock=False))
+            Partition(number, self.config, Watermark(INPUT_TOPICS, 0, event_clock=False))
             for number in range(len(self._contacts))
         ]
         self.customers = Customers(self.config.fcr_days * DAY_MS)
@@ -168,13 +168,18 @@ class Desk:
             self.pass_on()
         raise AssertionError("tickets and customers tell each other things without end")
 
-    def crash(self) -> None:
-        """Lose the state, restore it from the changelogs, and read again what was not committed."""
+    def crash(self, config: DomainConfig | None = None) -> None:
+        """Lose the state, restore it from the changelogs, and read again what was not committed.
+
+        ``config``: the settings that hold from now on.
+        """
+        self.config = config or self.config
         self._begin()
         for number, partition in enumerate(self.partitions):
             partition.restore(self.topics.histories[number].items())
             partition.restored()
         self.customers.restore(self.topics.customer_tickets.items())
+        self.customers.restored()
         for log in (self._customers, *self._contacts):
             log.read = log.committed
         again, self._uncommitted = self._uncommitted, [[] for _ in self.partitions]

@@ -7,7 +7,6 @@ from hashlib import sha256
 from schemas.events import INPUT_TOPICS
 from sources.simulator import SimulatorConfig, simulate
 from streams import facts
-from streams.attributes import AttributeGraph, Dimensions
 from streams.calendars import Calendar
 from streams.config import DomainConfig
 from streams.measures import TARGETS
@@ -23,9 +22,7 @@ POLICIES = Policies([Policy("all", BERLIN, targets=dict.fromkeys(TARGETS, 2 * HO
 
 def main() -> None:
     config = DomainConfig(policies=POLICIES)
-    dimensions = Dimensions(config.dimensions)
-    graph = AttributeGraph(dimensions, config.policies)
-    partition = Partition(0, config, dimensions, graph, Watermark(INPUT_TOPICS, 0, event_clock=True))
+    partition = Partition(0, config, Watermark(INPUT_TOPICS, 0, event_clock=True))
     told = sha256()
     by_topic: dict[str, list[Record]] = {topic: [] for topic in INPUT_TOPICS}
     simulated = simulate(SimulatorConfig(1_780_000_000_000, tickets=400, days=3, late=0.05, duplicates=0.05))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,8 +53,26 @@ def test_what_is_published_is_what_the_oracle_says(
     expected = oracle.facts(events, now_ms, config)
     found = {place.decode(): oracle.comparable(one) for place, one in desk.topics.facts.items()}
     assert {t: without_time(f) for t, f in found.items()} == {t: without_time(f) for t, f in expected.items()}
-    assert desk.topics.cells_of("hour") == oracle.cells(events, now_ms, "hour", config)
+    assert desk.topics.cells_of("hour", config.dimensions) == oracle.cells(events, now_ms, "hour", config)
     assert desk.topics.sla_events_that_hold() == oracle.sla_events(events, now_ms, config)
+
+
+@given(histories(), configs(), configs(), st.data())
+def test_changed_settings_hold_as_if_they_always_had(
+    events: list[AnyEvent], before: DomainConfig, after: DomainConfig, data: st.DataObject
+) -> None:
+    now_ms = data.draw(nows_ms(events))
+    desk = Desk(before, partitions=2)
+    cut = data.draw(st.integers(0, len(events)))
+    worked(desk, events[:cut], data, min(now_ms, data.draw(nows_ms(events))))
+    desk.crash(replace(after, fingerprint=b"next"))
+    worked(desk, events[cut:], data, now_ms)
+
+    expected = oracle.facts(events, now_ms, after)
+    found = {place.decode(): oracle.comparable(one) for place, one in desk.topics.facts.items()}
+    assert {t: without_time(f) for t, f in found.items()} == {t: without_time(f) for t, f in expected.items()}
+    assert desk.topics.cells_of("hour", after.dimensions) == oracle.cells(events, now_ms, "hour", after)
+    assert desk.topics.sla_events_that_hold() == oracle.sla_events(events, now_ms, after)
 
 
 @given(histories(), configs(), st.data())
@@ -62,7 +82,7 @@ def test_what_is_live_is_what_the_oracle_says(
     now_ms = data.draw(nows_ms(events))
     desk = Desk(config, partitions=2)
     worked(desk, events, data, now_ms)
-    live = picture(desk.partitions, desk.dimensions, now_ms, limit=100)
+    live = picture(desk.partitions, desk.config.dimensions, now_ms, limit=100)
 
     for window in WINDOWS_SECONDS:
         groups = oracle.by_group(oracle.window_totals(events, now_ms, window, config), config.dimensions)

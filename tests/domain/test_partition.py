@@ -10,6 +10,7 @@ import pytest
 
 from schemas.events import INPUT_TOPICS, MESSAGES, TICKETS, MessageSent, TicketCreated, TicketUpdated
 from schemas.outputs import HISTORIES
+from streams.changelog import COMBINATION
 from streams.config import DAY_MS, DomainConfig
 from streams.history import UnreadableHistoryError
 from streams.partition import Refused
@@ -71,7 +72,7 @@ def test_a_success_becomes_final_by_time_alone_a_millisecond_after_its_days(desk
 
     desk.commit(ms(HOUR + 7 * DAY) + 1)
     assert facts(desk).fcr_final is True
-    live = picture([desk.partition], desk.dimensions, ms(HOUR + 7 * DAY) + 1, limit=10)
+    live = picture([desk.partition], desk.config.dimensions, ms(HOUR + 7 * DAY) + 1, limit=10)
     assert any(totals for totals in live.totals["30d"].values())
 
 
@@ -127,7 +128,7 @@ def test_an_open_ticket_is_never_forgotten(desk: Desk) -> None:
     desk.commit(ms(HOUR))
     desk.commit(ms(400 * DAY))
     assert len(desk.partition) == 1
-    live = picture([desk.partition], desk.dimensions, ms(400 * DAY), limit=10)
+    live = picture([desk.partition], desk.config.dimensions, ms(400 * DAY), limit=10)
     everything = next(age for group, age in live.ages.items() if group.dimension == "all")
     assert everything.oldest_seconds == timedelta(days=400).total_seconds()
 
@@ -250,16 +251,15 @@ def test_a_changelog_record_of_another_version_is_refused_with_what_it_is(desk: 
     value = desk.topics.histories[0][b"T1"]
     assert value is not None
     twin = Desk(desk.config)
-    twin.partition.restore([(b"T1", b"\x09" + value[1:])])
-    with pytest.raises(UnreadableHistoryError, match="history of version 9; this deskpulse reads versions 1 and 2"):
-        twin.partition.restored()
+    with pytest.raises(UnreadableHistoryError, match="ticket 'T1' is of version 9; this deskpulse reads versions 0, 1"):
+        twin.partition.restore([(b"T1", b"\x09" + value[1:])])
 
 
 def test_one_changelog_record_for_each_touched_ticket_of_a_cut(desk: Desk) -> None:
     desk.read([created(), reply(HOUR), created(ticket="T2"), reply(2 * HOUR)])
     desk.partition.advance(INPUT_TOPICS, ms(3 * HOUR))
     keys = [output["key"] for output in desk.partition.cut().records[HISTORIES]]
-    assert sorted(keys) == [b"", b"T1", b"T2"]
+    assert sorted(key for key in keys if key[:1] != COMBINATION) == [b"", b"T1", b"T2"]
 
 
 class TestWatermark:

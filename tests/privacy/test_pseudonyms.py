@@ -13,7 +13,6 @@ from deskpulse.settings import load
 from deskpulse.settings_file import SettingsError
 from schemas.events import INPUT_TOPICS, TICKETS, TOPIC_OF_TYPE, AnyEvent, MessageSent, TicketUpdated, decode
 from sinks.rows import blocks
-from streams.attributes import AttributeGraph, Dimensions
 from streams.batch import batch
 from streams.config import DomainConfig
 from streams.partition import Partition
@@ -97,9 +96,7 @@ def test_facts_are_the_same_but_for_the_names(events: list[AnyEvent]) -> None:
 def test_no_customer_gets_into_what_a_partition_publishes(events: list[AnyEvent]) -> None:
     """All ids but those of customers are made of what `person` does not hold."""
     config = DomainConfig(pseudonyms=PSEUDONYMS)
-    dimensions = Dimensions(config.dimensions)
-    graph = AttributeGraph(dimensions, config.policies)
-    partition = Partition(0, config, dimensions, graph, Watermark(INPUT_TOPICS, 0, event_clock=True))
+    partition = Partition(0, config, Watermark(INPUT_TOPICS, 0, event_clock=True))
     for event in map(of_person, events):
         partition.apply(TOPIC_OF_TYPE[str(event.__struct_config__.tag)], [record(event)])
     partition.advance((), 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from sinks.agent import SinkAgent
 from streams.commit import Checkpoint, CommitError, Cut, TransactionalCommitter
 from streams.config import DomainConfig
 from streams.processor import READ_TOPICS, Processor, ProcessorConfig
+from streams.restore import Records
 from streams.transport import Batch
 from tests.simulation.broker import Broker, Member
 from tests.simulation.clients import SimulatedClickHouse, SimulatedConsumer, SimulatedProducer, Tables
@@ -298,16 +299,17 @@ class Process:
     async def _read_back(
         self,
         config: object,
-        topic: str,
-        partition: int,
-        on_records: Callable[[Sequence[tuple[bytes, bytes | None]]], None],
+        wanted: Mapping[TP, Callable[[Records], None]],
         *,
         deadline_seconds: float,
     ) -> int:
         """As ``streams.restore.read_to_end``: it waits for whatever is written, open transactions included."""
+        return sum([await self._read_one_back(tp, on_records) for tp, on_records in wanted.items()])
+
+    async def _read_one_back(self, tp: TP, on_records: Callable[[Records], None]) -> int:
         broker, defect = self.world.broker, self.world.defect
         self.at(Step.RESTORING)
-        log = broker.logs[topic, partition]
+        log = broker.logs[tp.topic, tp.partition]
         end = log.end
         if defect is Defect.RESTORE_TO_STABLE_END:
             end = log.stable_end

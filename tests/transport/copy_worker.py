@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from faust.types import TP
 from mode import Service
 
 from streams.commit import Cut, Output, TransactionalCommitter
-from streams.restore import read_to_end
+from streams.restore import Records, read_to_end
 from streams.transport import App, Batch, fail
 
 COMMIT_SECONDS = 0.1
@@ -98,13 +97,13 @@ class Copies:
 
     async def assigned(self, partitions: set[TP]) -> None:
         for number in {tp.partition for tp in partitions}:
-            read: list[bytes] = []
+            read: list[int] = []
 
-            def keep(records: Sequence[tuple[bytes, bytes | None]], read: list[bytes] = read) -> None:
-                read.extend(value for _, value in records if value is not None)
+            def keep(records: Records, read: list[int] = read) -> None:
+                read.extend(int(value) for _, value in records if value is not None)
 
-            await read_to_end({"bootstrap.servers": self.setup.brokers}, self.setup.changelog, number, keep)
-            self.counters[number] = int(read[-1]) if read else 0
+            await read_to_end({"bootstrap.servers": self.setup.brokers}, {TP(self.setup.changelog, number): keep})
+            self.counters[number] = max(read, default=0)
         self.note("assigned", partitions=sorted({tp.partition for tp in partitions}))
 
     async def revoked(self, partitions: set[TP], deadline_seconds: float) -> None:

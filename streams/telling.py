@@ -1,0 +1,132 @@
+"""What a ticket tells others at a cut: facts, figures, service levels, its customer's other tickets.
+
+All of it follows from the ticket's facts; of what accumulates, only the difference to what was told before is told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xxhash import xxh3_64_intdigest
+
+from schemas.outputs import CustomerTicket, TicketFacts
+from streams.attributes import AttributeGraph, Dimensions, Patch
+from streams.config import DomainConfig
+from streams.contributions import change, contributions, pack
+from streams.customers import of_facts
+from streams.facts import Facts, facts
+from streams.history import History
+from streams.live import SlaLabels
+from streams.policies import PolicyNames
+from streams.published import Output, encode, ticket_facts
+from streams.raised import events as sla_events
+from streams.raised import pack as pack_raised
+from streams.raised import raised
+from streams.sla import BREACHED, RETRACTED
+from streams.ticket import Ticket, Told
+
+
+@dataclass
+class Making:
+    """What a cut gathers while it goes from ticket to ticket."""
+
+    histories: list[Output] = field(default_factory=list)
+    facts: list[Output] = field(default_factory=list)
+    sla_events: list[Output] = field(default_factory=list)
+    customers: list[Output] = field(default_factory=list)
+    added: list[bytes] = field(default_factory=list)
+    withdrawn: list[bytes] = field(default_factory=list)
+
+
+class Teller:
+    """Derives what the tickets of one partition tell."""
+
+    def __init__(self, config: DomainConfig, partition: int = 0, patches: dict[str, Patch] | None = None) -> None:
+        """``patches``: what the partitions of one worker share, see ``AttributeGraph``."""
+        self.dimensions = Dimensions(config.dimensions)
+        self.policy_names = PolicyNames(config.policies)
+        self.sla_events: dict[SlaLabels, int] = {}
+        """How many were raised."""
+        self._partition = partition
+        self._config = config
+        self._business = config.policies.business
+        self._patches: dict[str, Patch] = {} if patches is None else patches
+        self._graph = self._new_graph()
+
+    def _new_graph(self) -> AttributeGraph:
+        return AttributeGraph(self.dimensions, self._config.policies, self._patches)
+
+    def restored(self, used: set[int]) -> None:
+        """Numbers are restored (``Dimensions.restore``), and these are in use."""
+        self.dimensions.restored(used)
+        self._graph = self._new_graph()
+
+    def facts(self, kept: History, now: int) -> Facts:
+        """A ticket's facts at ``now``; its records are in order."""
+        return facts(kept.records, kept.names, now, self._graph, self._config, kept.contact)
+
+    def told(self, found: Facts, names: list[str]) -> Told:
+        """What a ticket tells others with these facts."""
+        summary = of_facts("", found)
+        if summary is None:
+            return Told(pack(contributions(found, self._business)))
+        return Told(
+            pack(contributions(found, self._business)),
+            pack_raised(raised(found, self.policy_names)) if found.sla else b"",
+            names.index(found.customer) + 1,
+            xxh3_64_intdigest(encode(summary)),
+        )
+
+    def tell(self, key: bytes, held: Ticket, found: Facts, told: Told, making: Making) -> bool:
+        """Tell what differs from what the ticket has told before; whether figures or service levels do."""
+        before = held.told
+        counts = told.contributions != before.contributions
+        if counts:
+            gone, come = change(before.contributions, told.contributions)
+            making.withdrawn.append(gone)
+            making.added.append(come)
+        raises = told.raised != before.raised
+        if raises:
+            self._raise(key, before.raised, told.raised, found, making)
+        if told.summary != before.summary or told.customer != before.customer:
+            self._tell_customer(key, found, held.history.names, before, told, making)
+        return counts or raises
+
+    def publish(self, key: bytes, kept: History, found: Facts, making: Making) -> None:
+        """Publish the facts."""
+        making.facts.append({"key": key, "value": encode(self.record(key.decode(), kept, found))})
+
+    def record(self, ticket_id: str, kept: History, found: Facts) -> TicketFacts:
+        """The published facts of one ticket."""
+        return ticket_facts(ticket_id, found, kept.names, len(kept), self._graph)
+
+    def leave(self, key: bytes, customer: str, making: Making) -> None:
+        """Tell the customer's other tickets that one has left."""
+        left = CustomerTicket(ticket_id=key.decode(), partition=self._partition, left=True)
+        making.customers.append({"key": customer.encode(), "value": encode(left)})
+
+    def _raise(self, key: bytes, before: bytes, after: bytes, found: Facts, making: Making) -> None:
+        for event in sla_events(key.decode(), before, after, found, self.policy_names):
+            making.sla_events.append({"key": key, "value": encode(event)})
+            labels = SlaLabels(
+                RETRACTED if event.withdraws == BREACHED else event.kind,
+                event.target,
+                event.policy,
+                event.channel,
+                event.priority,
+            )
+            if not event.withdraws or event.withdraws == BREACHED:
+                self.sla_events[labels] = self.sla_events.get(labels, 0) + 1
+
+    def _tell_customer(
+        self, key: bytes, found: Facts, names: list[str], before: Told, told: Told, making: Making
+    ) -> None:
+        ticket_id = key.decode()
+        moved = bool(before.customer) and before.customer != told.customer
+        if moved:
+            gone = CustomerTicket(ticket_id=ticket_id, partition=self._partition, gone=True)
+            making.customers.append({"key": names[before.customer - 1].encode(), "value": encode(gone)})
+        summary = of_facts(ticket_id, found)
+        if summary is not None:
+            summary.partition, summary.moved = self._partition, moved
+            making.customers.append({"key": found.customer.encode(), "value": encode(summary)})
