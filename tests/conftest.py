@@ -10,9 +10,14 @@ import uuid
 from pathlib import Path
 from typing import IO, Any
 
+import hypothesis
 import pytest
 
 from tests import broker_host
+
+# Examples are not timed: machines are noisy.
+hypothesis.settings.register_profile("deskpulse", deadline=None)
+hypothesis.settings.load_profile("deskpulse")
 
 RUN_FOLDER = pytest.StashKey[Path]()
 RUN_LOCK = pytest.StashKey[IO[str]]()
