@@ -69,13 +69,17 @@ class Teller:
         """What a ticket tells others with these facts."""
         summary = of_facts("", found)
         if summary is None:
-            return Told(pack(contributions(found, self._business)))
-        return Told(
-            pack(contributions(found, self._business)),
-            pack_raised(raised(found, self.policy_names)) if found.sla else b"",
-            names.index(found.customer) + 1,
-            xxh3_64_intdigest(encode(summary)),
-        )
+            return Told(self.contributions(found))
+        customer = names.index(found.customer) + 1
+        return Told(self.contributions(found), self.raised(found), customer, xxh3_64_intdigest(encode(summary)))
+
+    def contributions(self, found: Facts) -> bytes:
+        """What a ticket with these facts contributes to the figures, packed (``streams.contributions``)."""
+        return pack(contributions(found, self._business))
+
+    def raised(self, found: Facts) -> bytes:
+        """What it has raised of service-level agreements, packed (``streams.raised``)."""
+        return pack_raised(raised(found, self.policy_names)) if found.sla else b""
 
     def tell(self, key: bytes, held: Ticket, found: Facts, told: Told, making: Making) -> bool:
         """Tell what differs from what the ticket has told before; whether figures or service levels do."""

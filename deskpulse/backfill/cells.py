@@ -71,7 +71,7 @@ def sums(tickets: Tickets, period: Period, on_progress: Callable[[int, int], Non
     found = Sums(period)
     for done, (ticket_id, kept) in enumerate(tickets.kept.items(), 1):
         facts, _ = tickets.facts(ticket_id, tickets.now_of(ticket_id))
-        found.add(kept.partition, tickets.contributions(facts))
+        found.add(kept.partition, tickets.teller.contributions(facts))
         on_progress(done, len(tickets.kept))
     found.finish()
     return found
@@ -84,7 +84,7 @@ def changes(wanted: Panes | None, held: cell_rows.Panes, tickets: Tickets, since
     """
     seen: set[tuple[int, Values]] = set()
     for minute, number, measures in () if wanted is None else wanted.take_dirty():
-        pane_ms, values = minute * _MINUTE_MS, whole(tickets.dimensions, number)
+        pane_ms, values = minute * _MINUTE_MS, whole(tickets.teller.dimensions, number)
         seen.add((pane_ms, values))
         cell = held.get(pane_ms, {}).get(values, _NOTHING)
         if pane_ms >= since_ms and cell.measures != measures:

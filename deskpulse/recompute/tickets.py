@@ -18,7 +18,6 @@ from streams.facts import Facts
 from streams.history import Contact, History, decode
 from streams.raised import events
 from streams.telling import Teller
-from streams.ticket import Told
 
 _NEVER: Final = 2**63
 
@@ -86,10 +85,6 @@ class Tickets:
         """The facts as they are published."""
         return self.teller.record(ticket_id, history, found)
 
-    def told(self, found: Facts, history: History) -> Told:
-        """What a ticket with these facts tells: contributions to the cells, what it has raised."""
-        return self.teller.told(found, history.names)
-
-    def sla(self, ticket_id: str, found: Facts, told: Told) -> list[SlaEvent]:
+    def sla(self, ticket_id: str, found: Facts) -> list[SlaEvent]:
         """What holds of the ticket's service-level agreements."""
-        return events(ticket_id, b"", told.raised, found, self.teller.policy_names) if told.raised else []
+        return events(ticket_id, b"", self.teller.raised(found), found, self.teller.policy_names) if found.sla else []

@@ -57,10 +57,9 @@ class Expected:
         then, history = tickets.facts(ticket_id, asked)
         # What the workers did on time alone after the look was noticed stands in the ticket's newest facts.
         latest = then if asked >= now else tickets.facts(ticket_id, now)[0]
-        told = tickets.told(latest, history)
-        self._count(tickets.kept[ticket_id].partition, told.contributions)
+        self._count(tickets.kept[ticket_id].partition, tickets.teller.contributions(latest))
         return Ticket(
-            tickets.record(ticket_id, then, history), tickets.sla(ticket_id, latest, told), self._overdue(then, now)
+            tickets.record(ticket_id, then, history), tickets.sla(ticket_id, latest), self._overdue(then, now)
         )
 
     def finish(self) -> None:
