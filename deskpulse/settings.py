@@ -201,6 +201,10 @@ class ClickHouse(Section):
         default=None,
         description="Folder of a ClickHouse inside the process, instead of a server; one process at a time.",
     )
+    timeout: PositiveDuration = Field(
+        default=timedelta(seconds=30),
+        description="A server that does not answer for so long has failed: what was sent is sent again.",
+    )
     retention: Retention = Field(default=Retention())
     tls: ClickHouseTls = Field(default=ClickHouseTls())
 
@@ -226,6 +230,7 @@ class ClickHouse(Section):
             ca_file=self.tls.ca_file,
             certificate_file=self.tls.certificate_file,
             key_file=self.tls.key_file,
+            timeout_seconds=self.timeout.total_seconds(),
         )
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 import faust
+from clickhouse_connect.driver.client import Client
 from mode import Service
 
 from deskpulse import worker_log
@@ -110,10 +113,18 @@ def processor_of(settings: Settings, app: App, committer: TransactionalCommitter
 
 
 def sink_of(settings: Settings, app: App, committer: TransactionalCommitter) -> SinkAgent:
-    """The sink, on its application, with its tables in place."""
-    client = connect(settings.clickhouse.target())
-    migrate(client, settings.clickhouse.database, settings.clickhouse.retention.kept())
-    sink = SinkAgent(app, committer, client, settings.clickhouse.database, settings.privacy.pseudonyms())
+    """The sink, on its application; ClickHouse need not be there yet."""
+
+    def connected() -> Client:
+        client = connect(settings.clickhouse.target())
+        try:
+            migrate(client, settings.clickhouse.database, settings.clickhouse.retention.kept())
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    sink = SinkAgent(app, committer, connected, settings.clickhouse.database, settings.privacy.pseudonyms())
     app.checkpoint, app.committer = sink, committer
 
     @app.agent(app.batches(*SINK_TOPICS), name="sink")
@@ -176,14 +187,21 @@ class Apps:
 
     def health(self) -> Health:
         """Counters and lags of both roles."""
-        sink_lag, sink_records = (self.sink.lag(), self.sink.records) if self.sink else (0, 0)
-        if self.processor:
-            return self.processor.health(sink_lag, sink_records)
-        return Health({}, 0, {}, 0, 0, 0, (), {}, 0.0, 0, 0, sink_lag, sink_records=sink_records)
+        health = self.processor.health() if self.processor else Health({}, 0, {}, 0, 0, 0, (), {}, 0.0, 0, 0)
+        if self.sink is None:
+            return health
+        return replace(health, dead_letters=self.sink.dead_letters + Counter(health.dead_letters), **self.sink.told())
 
     def not_ready(self) -> Sequence[str]:
-        """Why this worker is not ready."""
-        return [reason for role in (self.processor, self.sink) if role for reason in role.not_ready()]
+        """Why this worker is not ready.
+
+        Without ClickHouse a processor's figures are as good as with it: whoever looks at them is to be sent here. Of a
+        worker that is nothing but a sink, ready means that it has found its tables.
+        """
+        reasons = [reason for role in (self.processor, self.sink) if role for reason in role.not_ready()]
+        if self.sink and not self.processor:
+            reasons += self.sink.not_connected()
+        return reasons
 
 
 def run(settings: Settings, log_level: str = "INFO") -> None:

@@ -14,6 +14,9 @@ import mode
 
 _FRAMEWORKS: Final = tuple(f"{Path(inspect.getfile(package)).parent}/" for package in (faust, mode))
 
+_TOLD_BY_CALLERS: Final = ("clickhouse_connect.", "urllib3.")
+"""What they warn of is raised as well, and a server that is away is told once by each attempt, not three times."""
+
 
 class _Formatter(logging.Formatter):
     default_time_format = "%Y-%m-%dT%H:%M:%S"
@@ -25,6 +28,8 @@ class _Formatter(logging.Formatter):
 def _of_interest(record: logging.LogRecord) -> bool:
     # Faust and mode tell of each of some forty services that it starts and stops, in part under the names of our own
     # modules, whose classes these services are: so the place of the call decides.
+    if record.name.startswith(_TOLD_BY_CALLERS):
+        return False
     return record.levelno >= logging.WARNING or not record.pathname.startswith(_FRAMEWORKS)
 
 

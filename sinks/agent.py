@@ -3,21 +3,36 @@
 While ClickHouse does not take rows the sink waits, longer each time, and reads no further: live figures and the
 processors do not notice. A repeated insert replaces itself, so nothing needs to be known of what was inserted before
 a crash.
+
+1. Collect batches, up to a number of records and of bytes; beyond that no more are taken, so no more are read.
+2. Insert all that is in hand, again and again until ClickHouse has it (``sinks.attempts``); what came meanwhile goes
+   with it. Records that ClickHouse can't take are found out (``sinks.isolation``).
+3. Commit in one transaction: the offsets after what was inserted, and the records that can't be, as dead letters.
+4. Let go of it; there is room again.
+
+Who loses its partitions drops what is in hand, also in the middle of 2. An insert that still runs then is harmless.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, cast
 
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import Error
 from faust.types import TP
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
-from sinks.clickhouse import ClickHouseSink, InsertFailedError
+from sinks.attempts import Attempts, Wait, growing_wait_seconds
+from sinks.clickhouse import ClickHouseSink, InsertFailedError, UnreachableError
+from sinks.isolation import Refused, Writer
+from sinks.migrations import MigrationRefusedError
+from sinks.rows import NewerOutputError
+from streams.clients import Deadline
 from streams.commit import Cut, TransactionalCommitter
 from streams.pseudonyms import Pseudonyms
 from streams.transport import App, Batch, Consumer
@@ -26,7 +41,14 @@ _LOG: Final = logging.getLogger(__name__)
 _FLUSH_SECONDS: Final = 1.0
 """ClickHouse wants few, large inserts; this is the most that a row waits for others."""
 _MOST_ROWS: Final = 20_000
-"""Rows in hand beyond which they are inserted at once and no more are read."""
+"""Records in hand beyond which they are inserted at once and no more are read; one batch may go beyond."""
+_MOST_BYTES: Final = 64 << 20
+"""The same, of their values."""
+_IN_AN_OUTAGE_SECONDS: Final = 5.0
+"""What a rebalance or the end waits for a ClickHouse that fails already; the next owner reads the rows again."""
+_WAITED_FOR: Final = (
+    InsertFailedError, UnreachableError, MigrationRefusedError, NewerOutputError, Error, OSError,
+)  # fmt: skip
 
 
 class SinkAgent:
@@ -36,40 +58,59 @@ class SinkAgent:
         self,
         app: App,
         committer: TransactionalCommitter,
-        client: Client,
+        connect: Callable[[], Client],
         database: str,
         pseudonyms: Pseudonyms | None = None,
+        wait: Wait = growing_wait_seconds,
     ) -> None:
-        """``pseudonyms``: replaces persons' ids in the archive."""
+        """``connect`` opens a client and sees to the tables; it is called in a thread, again until it works.
+
+        ``pseudonyms``: replaces persons' ids in the archive.
+        """
         self.records = 0
-        """Records put into ClickHouse since the sink began."""
+        """Records put into ClickHouse, or into the dead letters, since the sink began."""
+        self.dead_letters: Counter[str] = Counter()
+        """Records that can't get into ClickHouse, by reason code."""
+        self.attempts = Attempts(_WAITED_FOR, wait)
         self._app = app
         self._committer = committer
-        self._sink = ClickHouseSink(client, database, pseudonyms)
-        self._waiting: list[Batch] = []
+        self._connect = connect
+        self._database = database
+        self._pseudonyms = pseudonyms
+        self._writer: Writer | None = None
+        self._hand: list[Batch] = []
         self._rows = 0
+        self._bytes = 0
         self._room = asyncio.Condition()
         self._full = asyncio.Event()
         self._flushing = asyncio.Lock()
+        self._inserting: asyncio.Task[tuple[list[Batch], list[Refused]]] | None = None
+        self._committing: asyncio.Task[None] | None = None
         self._inserted: dict[TP, int] = {}
-        self._drops = 0
-        """How often all in hand was let go: what a flush took before that is the next owner's to commit."""
 
     @property
     def _consumer(self) -> Consumer:
         return self._app.consumer
 
+    # -- 1. collect
+
     async def take(self, batch: Batch) -> None:
         """Take a batch to be inserted; returns when there is room for another."""
-        self._waiting.append(batch)
+        self._hand.append(batch)
         self._rows += len(batch)
-        if self._rows >= _MOST_ROWS:
+        self._bytes += _bytes_of(batch)
+        if not self._has_room():
             self._full.set()
         async with self._room:
-            await self._room.wait_for(lambda: self._rows < _MOST_ROWS)
+            await self._room.wait_for(self._has_room)
+
+    def _has_room(self) -> bool:
+        return self._rows < _MOST_ROWS and self._bytes < _MOST_BYTES
 
     async def run(self) -> None:
-        """Insert what comes, until the app stops. An error of it has to end the worker."""
+        """Insert what comes, until the app stops. An error of it has to end the worker; an outage is none."""
+        async with self._flushing:
+            await self.attempts.until_it_works(self._opened)
         while not self._app.should_stop:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._full.wait(), _FLUSH_SECONDS)
@@ -77,35 +118,67 @@ class SinkAgent:
             await self.flush()
 
     async def flush(self, deadline_seconds: float = 30.0) -> None:
-        """Insert what is in hand, however long it takes, then commit its offsets."""
+        """Insert what is in hand, however long it takes, then commit its offsets, which has a deadline."""
+        if not self._hand:
+            return
         async with self._flushing:
-            batches, self._waiting = self._waiting, []
-            if not batches:
+            if not self._hand:
                 return
-            drops, metadata = self._drops, self._consumer.group_metadata()
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(InsertFailedError),
-                wait=wait_exponential_jitter(initial=0.2, max=15.0),
-                before_sleep=_warn,
-            ):
-                with attempt:
-                    await asyncio.to_thread(self._sink.insert_all, [(*batch.tp, cast(Any, batch)) for batch in batches])
-            if drops != self._drops:
-                return
-            offsets = {batch.tp: batch.end for batch in batches}
-            await self._committer.commit(
-                Cut({(tp.topic, tp.partition): end for tp, end in offsets.items()}),
-                metadata,
-                deadline_seconds,
-            )
-            if drops != self._drops:
-                return
-            self._inserted.update(offsets)
-            records = sum(len(batch) for batch in batches)
-            self.records += records
-            self._rows -= records
-            async with self._room:
-                self._room.notify_all()
+            metadata = self._consumer.group_metadata()
+            inserting = self._inserting = asyncio.create_task(self._insert())
+            try:
+                await asyncio.wait({inserting})
+            finally:
+                inserting.cancel()
+            if self._inserting is not inserting or inserting.cancelled():
+                return  # Dropped meanwhile: the partitions may be another's already.
+            batches, refused = inserting.result()
+            committing = asyncio.create_task(self._commit(batches, refused, metadata, deadline_seconds))
+            self._committing = committing
+            await asyncio.shield(committing)
+
+    # -- 2. insert
+
+    async def _insert(self) -> tuple[list[Batch], list[Refused]]:
+        def write() -> tuple[list[Batch], list[Refused]]:
+            batches = self._hand[:]
+            return batches, self._opened().write([(*batch.tp, cast(Any, batch)) for batch in batches])
+
+        return await self.attempts.until_it_works(write)
+
+    def _opened(self) -> Writer:
+        if self._writer is None:
+            self._writer = Writer(ClickHouseSink(self._connect(), self._database, self._pseudonyms))
+        return self._writer
+
+    # -- 3. commit, 4. let go
+
+    async def _commit(
+        self, batches: list[Batch], refused: list[Refused], metadata: object, deadline_seconds: float
+    ) -> None:
+        offsets = {batch.tp: batch.end for batch in batches}
+        cut = Cut(
+            {(tp.topic, tp.partition): end for tp, end in offsets.items()},
+            annotated=[one.dead_letter() for one in refused],
+        )
+        await self._committer.commit(cut, metadata, deadline_seconds)
+        if refused:
+            _LOG.warning("%d records can't get into ClickHouse, first %s; see dead letters", len(refused), refused[0])
+        self.dead_letters.update(one.code for one in refused)
+        self.records += sum(map(len, batches))
+        if self._committing is not asyncio.current_task():
+            return  # The partitions are gone, and what is in hand now is of others.
+        self._inserted.update(offsets)
+        self._hand = self._hand[len(batches) :]
+        await self._count()
+
+    async def _count(self) -> None:
+        self._rows = sum(len(batch) for batch in self._hand)
+        self._bytes = sum(map(_bytes_of, self._hand))
+        async with self._room:
+            self._room.notify_all()
+
+    # -- what is known of it
 
     def lag(self) -> int:
         """Records that are not in ClickHouse yet; at least 1 for a partition not known to be read to its end."""
@@ -116,9 +189,27 @@ class SinkAgent:
                 lag += max(1, consumer.highwater(tp) - self._inserted.get(tp, consumer.start_offset(tp)))
         return lag
 
+    def told(self) -> Mapping[str, Any]:
+        """The fields of ``streams.live.Health`` that are the sink's."""
+        oldest_ms = min((batch[0].timestamp()[1] for batch in self._hand), default=None)
+        return {
+            "sink_lag": self.lag(),
+            "sink_records": self.records,
+            "sink_failures": self.attempts.failures,
+            "sink_failing_seconds": self.attempts.failing_seconds,
+            "sink_insert_age_seconds": self.attempts.worked_seconds_ago,
+            "sink_oldest_age_seconds": 0.0 if oldest_ms is None else max(0.0, time.time() - oldest_ms / 1000),
+        }
+
     def not_ready(self) -> Sequence[str]:
-        """Why the sink is not ready; nothing when it is."""
+        """Why the sink does not read; nothing when it does."""
         return [] if self._consumer.assignment() else ["the sink has no partitions yet"]
+
+    def not_connected(self) -> Sequence[str]:
+        """Why the sink has not written yet, when it has not found ClickHouse with its tables since it began."""
+        if self._writer is not None:
+            return []
+        return [f"ClickHouse: {self.attempts.last_error or 'not connected yet'}"]
 
     # -- partitions come and go (``streams.commit.Checkpoint``)
 
@@ -128,11 +219,18 @@ class SinkAgent:
 
     async def revoked(self, partitions: set[TP], deadline_seconds: float) -> None:
         """Insert and commit what is in hand, if that takes no longer than allowed: else the next owner does it."""
+        deadline = Deadline(deadline_seconds)
+        patience_seconds = deadline_seconds / 2
+        if self.attempts.failures:
+            patience_seconds = min(patience_seconds, _IN_AN_OUTAGE_SECONDS)
         try:
-            async with asyncio.timeout(deadline_seconds / 2):
+            async with asyncio.timeout(patience_seconds):
                 await self.flush(deadline_seconds / 2)
         except TimeoutError:
             _LOG.warning("ClickHouse did not take %d rows in time; they will be read again", self._rows)
+        if self._committing is not None:
+            async with asyncio.timeout(deadline.remaining_seconds):
+                await asyncio.shield(self._committing)
         await self._drop()
 
     async def lost(self, partitions: set[TP]) -> None:
@@ -140,14 +238,14 @@ class SinkAgent:
         await self._drop()
 
     async def _drop(self) -> None:
-        self._drops += 1
-        self._waiting = []
-        self._rows = 0
+        inserting, self._inserting = self._inserting, None
+        if inserting is not None:
+            inserting.cancel()
+        self._committing = None
+        self._hand = []
         self._inserted = {}
-        async with self._room:
-            self._room.notify_all()
+        await self._count()
 
 
-def _warn(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    _LOG.warning("attempt %d: %s; again in %.1f s", state.attempt_number, error, state.upcoming_sleep)
+def _bytes_of(batch: Batch) -> int:
+    return sum(len(record.value() or b"") for record in batch)

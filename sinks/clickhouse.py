@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +17,19 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error
 
+from sinks.refusals import of_the_data, told
 from sinks.rows import Message, blocks
 from sinks.tables import Table
 from streams.pseudonyms import Pseudonyms
 
-# The archive has a partition for each month, and a batch of old records may hold more than 100 of them.
-_SETTINGS: Final = {"max_partitions_per_insert_block": 0}
+_SETTINGS: Final = {
+    # The archive has a partition for each month, and a batch of old records may hold more than 100 of them.
+    "max_partitions_per_insert_block": 0,
+    # A server that is stuck would go on to say so: without it, nothing within the timeout is a fault.
+    "send_progress_in_http_headers": 0,
+}
+_CONNECT_SECONDS: Final = 10.0
+"""At most, of the timeout, for the connection itself."""
 _DATABASE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -32,8 +40,11 @@ class UnreachableError(ConnectionError):
 class InsertFailedError(RuntimeError):
     """ClickHouse did not take a block; says which table, partition and offsets. Nothing is lost: insert it again."""
 
-    def __init__(self, table: str, origins: Sequence[str], reason: str) -> None:
+    def __init__(self, table: str, origins: Sequence[str], reason: str, of_the_data: bool = False) -> None:
         self.table = table
+        self.reason = reason
+        self.of_the_data = of_the_data
+        """It speaks of values: the same rows will be refused again, in these or in other batches."""
         self.origins = tuple(origins)
         """Topic, partition, first and last offset of each batch."""
         super().__init__(f"table {table}, from {'; '.join(origins)}: {reason}")
@@ -55,6 +66,8 @@ class ClickHouseTarget:
     ca_file: Path | None = None
     certificate_file: Path | None = None
     key_file: Path | None = None
+    timeout_seconds: float = 30.0
+    """A server that is silent for so long has failed."""
 
     def __post_init__(self) -> None:
         if not _DATABASE.fullmatch(self.database):
@@ -87,6 +100,8 @@ def connect(target: ClickHouseTarget) -> Client:
             # A session would refuse the second of two statements at a time.
             "autogenerate_session_id": False,
             **_tls(target),
+            "connect_timeout": ceil(min(_CONNECT_SECONDS, target.timeout_seconds)),
+            "send_receive_timeout": ceil(target.timeout_seconds),
         }
     try:
         client = clickhouse_connect.get_client(**options)
@@ -96,7 +111,7 @@ def connect(target: ClickHouseTarget) -> Client:
         ) from error
     except (Error, OSError) as error:
         advice = "another process may hold the folder" if target.path else "check address, user, password and `secure`"
-        raise UnreachableError(f"{target}: {_first_line(error)}; {advice}") from error
+        raise UnreachableError(f"{target}: {told(error)}; {advice}") from error
     if has_database(client, target.database):
         client.database = target.database
     return client
@@ -128,6 +143,8 @@ class ClickHouseSink:
 
     def __init__(self, client: Client, database: str, pseudonyms: Pseudonyms | None = None) -> None:
         """``pseudonyms``: replaces persons' ids in the archive."""
+        self.took_rows: set[str] = set()
+        """The tables that have taken rows."""
         self._pseudonyms = pseudonyms
         self._client = client
         self._database = database
@@ -136,11 +153,12 @@ class ClickHouseSink:
         """Insert one batch of one partition, see :meth:`insert_all`."""
         return self.insert_all([(topic, partition, messages)])
 
-    def insert_all(self, batches: Iterable[tuple[str, int, Sequence[Message]]]) -> int:
+    def insert_all(self, batches: Iterable[tuple[str, int, Sequence[Message]]], only: str | None = None) -> int:
         """Insert batches (topic, partition, messages), one block a table, and return how many rows that made.
 
         Rows can be fewer than messages: what a later message of the batch replaces, records without a value, and
-        inputs that are no known event make none. ClickHouse has the rows when this returns; commit after it.
+        inputs that are no known event make none. ClickHouse has the rows when this returns; commit after it. ``only``:
+        the table whose rows are inserted, where the others' are not to be.
 
         Raises :class:`sinks.rows.UnknownTopicError` for a topic without a table, :class:`sinks.rows.BadOutputError`
         for a record of an output topic that can't be read, and :class:`InsertFailedError` when ClickHouse did not take
@@ -152,6 +170,8 @@ class ClickHouseSink:
                 continue
             origin = f"{topic}[{partition}] offsets {messages[0].offset()} to {messages[-1].offset()}"
             for table, columns in blocks(topic, partition, messages, self._pseudonyms):
+                if only is not None and table.name != only:
+                    continue
                 _, collected, origins = whole.setdefault(table.name, (table, [[] for _ in columns], []))
                 for kept, more in zip(collected, columns, strict=True):
                     kept.extend(more)
@@ -169,12 +189,17 @@ class ClickHouseSink:
                     column_oriented=True,
                     settings=_SETTINGS,
                 )
-            except (Error, OSError) as error:
-                raise InsertFailedError(table.name, origins, _first_line(error)) from error
+            except Exception as error:
+                raise InsertFailedError(table.name, origins, told(error), of_the_data(error)) from error
             rows += len(collected[0])
+            self.took_rows.add(table.name)
         return rows
 
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
+    def try_without_rows(self, table: Table) -> None:
+        """Insert nothing, into all columns of a table; :class:`InsertFailedError` when not even that is taken."""
+        columns = ", ".join(table.insert_columns[0])
+        nothing = f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {table.name} WHERE false"  # noqa: S608
+        try:
+            self._client.command(nothing)
+        except Exception as error:
+            raise InsertFailedError(table.name, (), told(error)) from error

@@ -109,9 +109,22 @@ WATERMARK_LAG: Final = Metric(
 COMMIT_AGE: Final = Metric("support_commit_age_seconds", "gauge", "Time since the last committed transaction")
 INPUT_LAG: Final = Metric("support_input_lag_records", "gauge", "Records of the inputs that are not applied yet")
 SINK_LAG: Final = Metric("support_sink_lag_records", "gauge", "Output records that are not in ClickHouse yet")
+SINK_FAILURES: Final = Metric(
+    "support_sink_consecutive_failures", "gauge", "Failed attempts to write into ClickHouse since the last good one",
+)  # fmt: skip
+SINK_FAILING: Final = Metric(
+    "support_sink_failing_seconds", "gauge", "Time for which no attempt to write into ClickHouse has worked",
+)  # fmt: skip
+SINK_INSERT_AGE: Final = Metric(
+    "support_sink_insert_age_seconds", "gauge", "Time since ClickHouse last took rows from the worker",
+)  # fmt: skip
+SINK_OLDEST_AGE: Final = Metric(
+    "support_sink_oldest_record_age_seconds", "gauge", "Age of the oldest record in hand that is not in ClickHouse yet",
+)  # fmt: skip
 HEALTH_METRICS: Final = (
     EVENTS, DUPLICATES, DEAD_LETTERS, DEAD_LETTER_RATIO, LATE, SKIPPED, COMMITS,
     TRACKED, PARTITIONS, WATERMARK_LAG, COMMIT_AGE, INPUT_LAG, SINK_LAG,
+    SINK_FAILURES, SINK_FAILING, SINK_INSERT_AGE, SINK_OLDEST_AGE,
 )  # fmt: skip
 
 BENCHMARK: Final = Metric(

@@ -159,6 +159,10 @@ def _health(health: Health) -> Block:
             one(names.COMMIT_AGE, health.commit_age_seconds),
             one(names.INPUT_LAG, health.input_lag),
             one(names.SINK_LAG, health.sink_lag),
+            one(names.SINK_FAILURES, health.sink_failures),
+            one(names.SINK_FAILING, health.sink_failing_seconds),
+            one(names.SINK_INSERT_AGE, health.sink_insert_age_seconds),
+            one(names.SINK_OLDEST_AGE, health.sink_oldest_age_seconds),
             (names.SLA_EVENTS, sla_events),
         ],
     )

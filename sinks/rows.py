@@ -51,7 +51,12 @@ class BadOutputError(ValueError):
     """A record of an output topic that can't be read: written by another program or another version."""
 
     def __init__(self, topic: str, partition: int, offset: int, reason: str) -> None:
+        self.reason = reason
         super().__init__(f"{topic} partition {partition} offset {offset}: {reason}")
+
+
+class NewerOutputError(BadOutputError):
+    """A record that a newer worker wrote: there is nothing wrong with it, and a newer sink can read it."""
 
 
 def blocks(
@@ -206,7 +211,7 @@ def _cell_columns(table: Table, topic: str, partition: int, found: list[tuple[Me
                     held[row][bucket] = n
         except KeyError as unknown:
             reason = f"measure {unknown} is unknown; this sink is older than the worker that wrote it"
-            raise BadOutputError(topic, partition, found[row][0].offset(), reason) from None
+            raise NewerOutputError(topic, partition, found[row][0].offset(), reason) from None
     given: dict[str, Sequence[Any]] = {
         "pane_at": [cell.pane_at_ms for cell in cells],
         "as_of": [cell.as_of_ms for cell in cells],

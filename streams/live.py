@@ -84,15 +84,23 @@ class Health:
     commits: int
     input_lag: int
     """Records of the inputs that are not applied yet."""
-    sink_lag: int
+    sink_lag: int = 0
     """Output records that are not in ClickHouse yet."""
     published: int = 0
     """Records of facts, cells and SLA events committed since the worker began."""
     sink_records: int = 0
-    """Records of inputs and outputs that the sink has put into ClickHouse since it began."""
+    """Records of inputs and outputs that the sink has put into ClickHouse, or into the dead letters, since it began."""
     inner_lag: int = 0
     """Records of the customer step that this worker has published, less those that it has read."""
     sla_events: Mapping[SlaLabels, int] = field(default_factory=dict)
     """SLA events raised since the worker began."""
     dead_letter_shares: Mapping[str, float] = field(default_factory=dict)
     """Input topic to the share of refused records among its last ones, 0 to 1."""
+    sink_failures: int = 0
+    """Attempts to write into ClickHouse that failed since the last one that did not."""
+    sink_failing_seconds: float = 0.0
+    """Since the first of them; 0 when the last attempt did not fail."""
+    sink_insert_age_seconds: float = 0.0
+    """Since ClickHouse last took rows; before the first, since the sink began."""
+    sink_oldest_age_seconds: float = 0.0
+    """How long ago the oldest record that the sink has in hand was published; 0 when it has none."""

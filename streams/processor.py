@@ -345,7 +345,7 @@ class Processor:
                     lag += max(1, consumer.highwater(tp) - applied)
         return lag
 
-    def health(self, sink_lag: int = 0, sink_records: int = 0) -> Health:
+    def health(self) -> Health:
         """Counters since the worker began, and lags now."""
         owned = list(self._partitions.values())
         counters = [partition.counters for partition in (*self._gone, *owned)]
@@ -376,11 +376,9 @@ class Processor:
             commit_age_seconds=time.monotonic() - self._committed_at if waiting else 0.0,
             commits=self.commits,
             input_lag=self.input_lag(),
-            sink_lag=sink_lag,
             published=self.published,
             inner_lag=self._inner_lag,
             sla_events=dict(breaches),
-            sink_records=sink_records,
         )
 
 
