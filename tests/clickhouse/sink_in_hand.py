@@ -78,7 +78,7 @@ class Sink:
             self.committed,  # type: ignore[arg-type]
             connect or self.connected,
             target.database,
-            soon,
+            wait=soon,
         )
         self._tasks: list[asyncio.Task[Any]] = []
 

@@ -194,7 +194,14 @@ class Process:
             read_back=self._read_back,
         )
         client = SimulatedClickHouse(world.tables, self, world.insert_times, world.insert_fails)
-        self.sink = SinkAgent(self.of_sink, writing, client, "desk")  # type: ignore[arg-type]
+        self.sink = SinkAgent(
+            self.of_sink,  # type: ignore[arg-type]
+            writing,
+            lambda: client,  # type: ignore[arg-type, return-value]
+            "desk",
+            # Of the seed alone: the real waits differ by chance.
+            wait=lambda state: min(8.0, 0.2 * 2 ** min(state.attempt_number, 10)),
+        )
         self.of_processor.checkpoint, self.of_processor.feed = self.processor, self._process
         self.of_sink.checkpoint, self.of_sink.feed = self.sink, self.sink.take
 
