@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import requests
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Message, Producer
 
 from deskpulse.local.kafka import LocalKafka
 from deskpulse.local.worker import LocalWorker, is_idle
@@ -15,7 +15,7 @@ from schemas.outputs import DEAD_LETTERS, FACTS
 from sinks.clickhouse import connect
 from streams.topics import default_specs, ensure_topics
 from tests.clickhouse.stand_in_process import stand_in
-from tests.system.test_refused import _read
+from tests.waiting import wait_until
 
 TICKETS_OF_THE_DESK = 40
 
@@ -100,3 +100,19 @@ def test_a_worker_without_clickhouse_keeps_figures_and_catches_up_but_for_a_row_
     assert headers["reason"].startswith("unreadable_output: Expected `int`, got `str`")
     assert "ClickHouse is back after" in log
     assert "secret of the test" not in log
+
+
+def _read(client: dict[str, str], topic: str, number: int) -> list[Message]:
+    consumer = Consumer(
+        {**client, "group.id": "test", "auto.offset.reset": "earliest", "isolation.level": "read_committed"}
+    )
+    consumer.subscribe([topic])
+    found: list[Message] = []
+
+    def read() -> bool:
+        found.extend(message for message in consumer.consume(100, 0.2) if message.error() is None)
+        return len(found) >= number
+
+    wait_until(read, 30, f"{number} records in {topic}")
+    consumer.close()
+    return found
