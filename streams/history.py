@@ -335,10 +335,10 @@ def patch_of(event: TicketCreated | TicketUpdated) -> str:
 
 
 def patch_values(patch: str) -> dict[str, str]:
-    """The attributes of :func:`patch_of` by their names."""
+    """The attributes of :func:`patch_of` by their names. Those that only a newer deskpulse knows stay in the patch."""
     implied = _CREATION_VALUES if patch.startswith(_CREATION) else {}
     given = _decode_patch(patch.removeprefix(_CREATION))
-    return implied | {ATTRIBUTES[ord(code) - ord("a")]: value for code, value in given.items()}
+    return implied | {ATTRIBUTES[ord(code) - ord("a")]: v for code, v in given.items() if code in _PATCH_CODES}
 
 
 def score_of(text: str) -> tuple[float, float, float]:
