@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench lock clean generate install
+.PHONY: demo test lint bench chaos fuzz soak lock clean generate install
 
 install: $(STAMP)
 	@$(BIN)/python -m deskpulse.compile
@@ -33,6 +33,18 @@ lint: install
 
 bench: install
 	$(BIN)/python -m bench $(ARGS)
+
+# Beats a real broker and real workers: kills, outages, zombies, poison (docs/reliability.md). ARGS="--help" says more.
+chaos: install
+	$(BIN)/python -m tests.chaos $(ARGS)
+
+# N random and mutated records through a real worker.
+fuzz: install
+	$(BIN)/python -m tests.chaos.fuzz --records $(or $(N),1000000) $(ARGS)
+
+# MINUTES of traffic at RATE events a second, with kills.
+soak: install
+	$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),30) --rate $(or $(RATE),2000) $(ARGS)
 
 generate: install
 	$(BIN)/deskpulse generate
