@@ -214,6 +214,9 @@ def decode_at(value: bytes | None) -> tuple[AnyEvent, int]:
         raise BadRecordError("the record has no value; expected one JSON object", "no_value")
     try:
         event = decoder.decode(value)
+        # msgspec does not look at the text of fields that it skips, but whoever reads the record later does.
+        if not value.isascii():
+            value.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise explain_error(value, error) from None
     at = at_ms(event.at)

@@ -35,6 +35,11 @@ def refusal(value: bytes | None) -> BadRecordError:
         (b"[1]", "the record is [1]; expected one JSON object"),
         (b"[" * 100_000, "the record is nested too deeply; expected one flat JSON object"),
         (
+            record(CREATED)[:-1] + b',"br\xc3nd":1}',
+            "not JSON: 'utf-8' codec can't decode byte 0xc3 in position 2: invalid continuation byte; "
+            "expected one JSON object in UTF-8",
+        ),
+        (
             record(CREATED, status="asleep"),
             'ticket.created: `status` is "asleep"; '
             "expected one of closed, new, on_hold, open, pending, solved, or no such field",
