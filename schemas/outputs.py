@@ -309,8 +309,9 @@ Key and value are those of the record, whole. ``reason`` begins with a code: ``b
 """
 WOULD_CHANGE_HEADER: Final = "would_change"
 """One more header of a late record, before its own: JSON of :class:`WouldChange`."""
-LARGEST_LETTER_BYTES: Final = 16 * 1024 * 1024
-"""The topics of refused records take them up to this size: more than Kafka's default of 1 MiB for what is published."""
+LARGEST_RECORD_BYTES: Final = 16 * 1024 * 1024
+"""What workers write may be so large, more than Kafka's default of 1 MiB for what is published: a dead letter has
+headers on top of the record that it was, and the facts and the history of a busy ticket are larger than any event."""
 REPLAYED: Final = "support.dead-letters-replayed"
 """Which dead letters were sent again: compacted, keyed by ``PARTITION@OFFSET`` of the letter (``Replayed``)."""
 

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.events import INPUT_TOPICS
-from schemas.outputs import DEAD_LETTER_HEADERS, DEAD_LETTERS, LARGEST_LETTER_BYTES
+from schemas.outputs import DEAD_LETTER_HEADERS, DEAD_LETTERS, LARGEST_RECORD_BYTES
 
 QUEUE_MESSAGES: Final = 200_000
 """What waits in the producer at most; beyond it sending waits."""
@@ -50,7 +50,7 @@ class Publisher:
                 "batch.size": 1 << 20,
                 "batch.num.messages": 20_000,
                 # Bad lines go whole to the dead letters, which take more than other topics.
-                "message.max.bytes": LARGEST_LETTER_BYTES,
+                "message.max.bytes": LARGEST_RECORD_BYTES,
                 "queue.buffering.max.kbytes": 512 * 1024,
                 **client,
                 "partitioner": "murmur2_random",

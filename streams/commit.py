@@ -34,7 +34,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from faust.types import TP
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
-from schemas.outputs import LARGEST_LETTER_BYTES
+from schemas.outputs import LARGEST_RECORD_BYTES
 from streams.clients import ClientSettings, Deadline, client_config, kafka_error
 
 _DEFAULTS: Final[dict[str, Any]] = {
@@ -50,12 +50,14 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "queue.buffering.max.messages": 200_000,
     "queue.buffering.max.kbytes": 32_768,
     # A refused record goes whole to the dead letters, with headers on top of what was just small enough for its topic.
-    "message.max.bytes": LARGEST_LETTER_BYTES,
+    "message.max.bytes": LARGEST_RECORD_BYTES,
     # Only failures are of interest, and a callback for every record would cost more than producing it.
     "delivery.report.only.error": True,
 }
 _RETRY_PAUSE_SECONDS: Final = 0.02
 _ROOM_POLL_SECONDS: Final = 0.05
+_SHOWN_CHARACTERS: Final = 80
+"""So much of a key an error shows."""
 _TOLD_RECORDS: Final = 3
 """So many undelivered records an error names."""
 _PURGED: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
@@ -282,4 +284,6 @@ def _is_retriable(error: BaseException) -> bool:
 
 
 def _told(topic: str | None, partition: int | None, key: object) -> str:
-    return f"a record of {topic}[{partition}] with key {key!r} was not delivered"
+    shown = repr(key)
+    shown = shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}…"
+    return f"a record of {topic}[{partition}] with key {shown} was not delivered"

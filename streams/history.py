@@ -85,6 +85,12 @@ ADDED: Final = 1
 REPLACED: Final = 2
 """An event of this id was there, with a content that is later in history order."""
 
+MOST_EVENTS: Final = 32_768
+"""More than people can make of a ticket. What one publishes has to fit into a record (``LARGEST_RECORD_BYTES``)."""
+MOST_NAME_BYTES: Final = 1_048_576
+"""So much text a ticket can have, for the same reason."""
+_FEW_NAMES: Final = 100
+"""So many can't be too long together, whatever they are."""
 MOST_NAMES: Final = 65_535
 """A ticket's names are numbered in 16 bits where space is short."""
 
@@ -99,7 +105,7 @@ _encode_names: Final = msgspec.msgpack.Encoder().encode
 
 
 class HistoryFullError(ValueError):
-    """A ticket has more distinct names than its history can number."""
+    """A ticket has more events, or more or longer names, than its history can hold."""
 
 
 class UnreadableHistoryError(ValueError):
@@ -120,7 +126,7 @@ class Contact(NamedTuple):
 class History:
     """The set of one ticket's events while it is worked on."""
 
-    __slots__ = ("_disordered", "contact", "erased", "names", "records")
+    __slots__ = ("_disordered", "_name_bytes", "contact", "erased", "names", "records")
 
     def __init__(
         self, names: list[str] | None = None, records: bytes | bytearray = b"", contact: Contact | None = None
@@ -130,6 +136,7 @@ class History:
         self.names = [] if names is None else names
         self.records = bytearray(records)
         self._disordered = False
+        self._name_bytes = -1
         self.erased = len(records) == SIZE and records[KIND] == DELETED and records[KIND + 1] == ERASES
         """Whether all that is kept is that it was erased. Its names stay until it is packed, for those who have to tell
         others of it."""
@@ -162,6 +169,10 @@ class History:
             del records[place : place + SIZE]
             self._append(record)
             return REPLACED
+        if len(records) >= MOST_EVENTS * SIZE and not isinstance(event, TicketDeleted):
+            raise HistoryFullError(
+                f"the ticket has {MOST_EVENTS:,} events already; its producer seems to repeat itself"
+            )
         record = self._pack(at, digest, event)
         if record[KIND] == DELETED and record[KIND + 1] == ERASES:
             return self._erase(record)
@@ -246,6 +257,14 @@ class History:
             return names.index(name) + 1
         if len(names) >= MOST_NAMES:
             raise HistoryFullError(f"the ticket has more than {MOST_NAMES} distinct people, surveys and attributes")
+        if len(names) >= _FEW_NAMES:
+            if self._name_bytes < 0:
+                self._name_bytes = sum([len(known.encode()) for known in names])
+            if self._name_bytes + len(name.encode()) > MOST_NAME_BYTES:
+                raise HistoryFullError(
+                    f"the ticket's people, surveys and attributes take over {MOST_NAME_BYTES:,} bytes"
+                )
+            self._name_bytes += len(name.encode())
         names.append(name)
         return len(names)
 

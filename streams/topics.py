@@ -21,9 +21,11 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import (
     CHANGELOGS,
+    CUSTOMERS,
     DEAD_LETTERS,
+    FACTS,
     INNER_TOPICS,
-    LARGEST_LETTER_BYTES,
+    LARGEST_RECORD_BYTES,
     LATE,
     OUTPUT_TOPICS,
     REPLAYED,
@@ -31,14 +33,21 @@ from schemas.outputs import (
 from streams.clients import ClientSettings, Deadline, Reasons, UnansweredError, client_config, kafka_error, metadata
 
 _DAY_MS: Final = 86_400_000
-_LETTERS: Final = {"retention.ms": str(30 * _DAY_MS), "max.message.bytes": str(LARGEST_LETTER_BYTES)}
-_KEPT: Final = {LATE: _LETTERS, DEAD_LETTERS: _LETTERS}
+_LARGE: Final = {"max.message.bytes": str(LARGEST_RECORD_BYTES)}
+_LETTERS: Final = {"retention.ms": str(30 * _DAY_MS), **_LARGE}
 _KEPT_OTHERWISE: Final = {"retention.ms": str(7 * _DAY_MS)}
+_KEPT: Final = {
+    LATE: _LETTERS,
+    DEAD_LETTERS: _LETTERS,
+    FACTS: _KEPT_OTHERWISE | _LARGE,
+    CUSTOMERS: _KEPT_OTHERWISE | _LARGE,
+}
 _CHANGELOG: Final = {
     "cleanup.policy": "compact",
     # A restore reads all of it: compact early, in segments that are soon closed.
     "min.cleanable.dirty.ratio": "0.1",
     "segment.bytes": "67108864",
+    **_LARGE,
 }
 _AT_LEAST: Final = frozenset({"retention.ms", "max.message.bytes"})
 """Settings that may be greater than wanted; a retention of -1 is without end."""

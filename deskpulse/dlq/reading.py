@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public 
 )
 
 from deskpulse.dlq.letters import Letter, LetterId, Wanted, letter_of, parse_id
-from schemas.outputs import DEAD_LETTERS, LARGEST_LETTER_BYTES, REPLAYED, Replayed
+from schemas.outputs import DEAD_LETTERS, LARGEST_RECORD_BYTES, REPLAYED, Replayed
 from streams.clients import ClientSettings, client_config
 
 _RECORDS_AT_ONCE: Final = 2_000
@@ -48,7 +48,7 @@ class Reader:
             "allow.auto.create.topics": False,
             "fetch.message.max.bytes": 1_048_576,
             "fetch.wait.max.ms": 50,
-            "receive.message.max.bytes": 8 * LARGEST_LETTER_BYTES,
+            "receive.message.max.bytes": 8 * LARGEST_RECORD_BYTES,
         }
         self._consumer = confluent_kafka.Consumer(client_config(client, fixed=fixed))
 

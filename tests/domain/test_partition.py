@@ -8,11 +8,28 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.events import INPUT_TOPICS, MESSAGES, TICKETS, MessageSent, TicketCreated, TicketUpdated
-from schemas.outputs import HISTORIES
+from schemas.events import (
+    INPUT_TOPICS,
+    MESSAGES,
+    TICKETS,
+    MessageSent,
+    SurveyAnswered,
+    TicketCreated,
+    TicketDeleted,
+    TicketUpdated,
+)
+from schemas.outputs import HISTORIES, LARGEST_RECORD_BYTES
 from streams.changelog import COMBINATION
 from streams.config import DAY_MS, DomainConfig
-from streams.history import UnreadableHistoryError
+from streams.history import (
+    ADDED,
+    MOST_EVENTS,
+    MOST_NAME_BYTES,
+    SIZE,
+    History,
+    HistoryFullError,
+    UnreadableHistoryError,
+)
 from streams.partition import Refused
 from streams.picture import picture
 from streams.policies import Policies, Policy
@@ -195,6 +212,27 @@ def test_a_record_that_cannot_be_used_is_kept_whole_with_the_reason(
     desk.publish(published)
     assert facts(desk).solves == 1
     assert desk.partition.counters.dead_letters == {code: 1}
+
+
+def test_a_ticket_with_more_events_than_people_can_make_takes_no_more_but_its_deletion() -> None:
+    full = History(records=bytes(MOST_EVENTS * SIZE))
+    with pytest.raises(HistoryFullError, match="the ticket has 32,768 events already"):
+        full.add(reply(HOUR), ms(HOUR))
+    deletion = TicketDeleted(id="gone", ticket_id="T1", at=START)
+    assert full.add(deletion, START_MS) == ADDED
+
+
+def test_a_ticket_with_more_text_than_people_can_write_takes_no_more_and_what_it_publishes_fits(desk: Desk) -> None:
+    desk.read([created()])
+    for number in range(2_500):
+        answered = {"kind": "csat", "survey_id": "\x01" * 500 + str(number), "score": 5.0}
+        desk.read([SurveyAnswered(id=f"a{number}", ticket_id="T1", at=START + HOUR, **answered)])
+    cut = desk.partition.cut()
+    assert {one.code for one in cut.refused} == {"history_full"}
+    assert len(cut.refused) == pytest.approx(2_500 - MOST_NAME_BYTES / 504, abs=50)
+    assert "take over 1,048,576 bytes" in cut.refused[0].reason
+    largest = max(len(one["value"] or b"") for of in cut.records.values() for one in of)
+    assert 5_000_000 < largest < LARGEST_RECORD_BYTES
 
 
 def test_an_event_of_an_unknown_type_is_counted_and_skipped(desk: Desk) -> None:
