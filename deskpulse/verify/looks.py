@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from deskpulse.verify.asking import Asking
 from schemas.events import INPUT_TOPICS
-from schemas.outputs import CELLS, DEAD_LETTER_HEADERS, DEAD_LETTERS, FACTS, LATE, SLA_EVENTS
+from schemas.outputs import CELLS, DEAD_LETTERS, FACTS, LATE, SLA_EVENTS
 from streams.clients import ClientSettings, Deadline, Reasons, UnansweredError, client_config, metadata
 
 COMPARED_TOPICS: Final = (*INPUT_TOPICS, FACTS, CELLS, SLA_EVENTS)
@@ -35,6 +35,7 @@ _QUIET_SECONDS: Final = 2.0
 """So long several workers must have done nothing: what one tells the customer step of another, neither counts alone."""
 _SINK_HEARS_SECONDS: Final = 1.5
 """Within this a sink hears of what was committed; sooner, that nothing is left to it says nothing."""
+_ORIGIN_HEADERS: Final = ("origin_topic", "reason", "origin_partition", "origin_offset")
 _RECORDS_AT_ONCE: Final = 10_000
 
 
@@ -284,11 +285,12 @@ class _Kafka:
 def _origin(message: Message) -> list[tuple[str, tuple[str, int, int]]]:
     """Why and where a refused record was read; nothing of a bad line of a file, which never was in an input."""
     pairs: Any = message.headers() or []
-    # The first of a name is deskpulse's; what follows are headers of the record itself.
-    headers = {name: value.decode() for name, value in reversed(pairs) if name in DEAD_LETTER_HEADERS and value}
+    # The first of a name is deskpulse's; what follows are headers of the record itself, which may be any bytes.
+    first = dict(reversed(pairs))
     try:
-        topic, code = headers["origin_topic"], headers["reason"].partition(":")[0]
-        place = topic, int(headers["origin_partition"]), int(headers["origin_offset"])
+        topic, reason, partition, offset = ((first[name] or b"").decode() for name in _ORIGIN_HEADERS)
+        code = reason.partition(":")[0]
+        place = topic, int(partition), int(offset)
     except (KeyError, ValueError):
         return []
     return [(code, place)] if topic in INPUT_TOPICS else []
