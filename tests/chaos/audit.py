@@ -44,6 +44,7 @@ class Read(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Mapping[str, bytes]
+    """The first of each name: of a refused record those of deskpulse, before the record's own."""
 
     @property
     def origin(self) -> Place:
@@ -97,7 +98,7 @@ def read_all(client: Mapping[str, Any], topics: Sequence[str] = _READ) -> dict[s
                 pairs: Any = message.headers() or []
                 topic = str(message.topic())
                 place = int(message.partition() or 0), int(message.offset() or 0)
-                found[topic].append(Read(topic, *place, message.key(), message.value(), dict(pairs)))
+                found[topic].append(Read(topic, *place, message.key(), message.value(), dict(reversed(pairs))))
             elif error.code() == KafkaError._PARTITION_EOF:
                 left -= 1
             else:
