@@ -19,7 +19,8 @@ COPY deploy deploy
 RUN uv pip install --python /opt/deskpulse --no-deps .
 
 FROM ${PYTHON}
-RUN useradd --system --uid 10001 --home-dir /var/lib/deskpulse --create-home deskpulse
+RUN useradd --system --uid 10001 --home-dir /var/lib/deskpulse --create-home \
+    --shell /usr/sbin/nologin deskpulse
 COPY --from=build /opt/deskpulse /opt/deskpulse
 ENV PATH=/opt/deskpulse/bin:$PATH PYTHONUNBUFFERED=1
 USER 10001

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench chaos fuzz soak lock clean generate install
+.PHONY: demo test lint audit bench chaos fuzz soak lock clean generate install
 
 install: $(STAMP)
 	@$(BIN)/python -m deskpulse.compile
@@ -30,6 +30,9 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: install
+	$(BIN)/python .ci/audit.py $(ARGS)
 
 bench: install
 	$(BIN)/python -m bench $(ARGS)

@@ -73,7 +73,8 @@ def register(
         **{path: _asset(PAGE / name, kind) for path, (name, kind) in ASSETS.items()},
     }
     if tickets is not None:
-        routes["/tickets/{ticket_id}"] = ticket_page(tickets)
+        # Braces are as good as any other character of an id; aiohttp would not let them in.
+        routes["/tickets/{ticket_id:[^/]+}"] = ticket_page(tickets)
         routes["/ticket.css"] = _asset(TICKET_STYLES, "text/css")
     for path, handler in routes.items():
         app.web.web_app.router.add_get(path, handler)

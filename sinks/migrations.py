@@ -118,7 +118,9 @@ def migrate(
 
 
 def _apply(client: Client, database: str, migrations: list[Migration]) -> list[str]:
-    client.command(_LOG)
+    # Asked first: who may not make tables may work with those that are there.
+    if not _has_table(client, database, "schema_migrations"):
+        client.command(_LOG)
     rows = client.query("SELECT version, name, sha256 FROM schema_migrations FINAL ORDER BY version").result_rows
     applied = {int(version): (str(name), str(sha256)) for version, name, sha256 in rows}
     known = {migration.version for migration in migrations}
@@ -149,6 +151,14 @@ def _apply(client: Client, database: str, migrations: list[Migration]) -> list[s
         )
         done.append(f"applied {file}")
     return done
+
+
+def _has_table(client: Client, database: str, name: str) -> bool:
+    rows = client.query(
+        "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = {name:String}",
+        parameters={"database": database, "name": name},
+    ).result_rows
+    return bool(rows)
 
 
 def _plain(column_type: str) -> str:

@@ -158,8 +158,8 @@ def _form(content_type: str, body: bytes) -> dict[str, str]:
 class Engine:
     """Runs statements like a server with one user. One of a process; ``run`` may be called from several threads."""
 
-    def __init__(self, path: Path, username: str = "default", password: str = "") -> None:
-        self._path = str(path.resolve())
+    def __init__(self, path: Path, username: str = "default", password: str = "", config: Path | None = None) -> None:
+        self._path = str(path.resolve()) + ("" if config is None else f"?config-file={config.resolve()}")
         self._user = (username, password)
         # The engine lives as long as a connection to it.
         self._keeps_it = chdb.connect(self._path)

@@ -15,6 +15,7 @@ import contextlib
 import json
 import re
 import signal
+import ssl
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -65,7 +66,8 @@ class Fault:
 class StandIn:
     """The server. ``start``, then ``set``."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.fault: Fault | None = None
         self.counted: Counter[str] = Counter()
         self.port = 0
@@ -76,7 +78,7 @@ class StandIn:
         self._changed = asyncio.Event()
 
     async def start(self, port: int) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=_READ_BYTES)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=_READ_BYTES, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def set(self, fault: Fault | None) -> None:
@@ -226,9 +228,20 @@ async def send(writer: asyncio.StreamWriter, answer: Answer) -> bool:
     return True
 
 
+def tls_of(arguments: argparse.Namespace) -> ssl.SSLContext | None:
+    """What HTTPS needs, None without a certificate."""
+    if arguments.certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=arguments.client_authority)
+    context.load_cert_chain(arguments.certificate, arguments.key)
+    if arguments.client_authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
 async def _main(arguments: argparse.Namespace) -> None:
-    engine = Engine(arguments.path, arguments.username, arguments.password)
-    stand_in = StandIn(engine)
+    engine = Engine(arguments.path, arguments.username, arguments.password, arguments.config)
+    stand_in = StandIn(engine, tls_of(arguments))
     await stand_in.start(arguments.port)
     control = await asyncio.start_server(stand_in.serve_control, "127.0.0.1", arguments.control_port)
     control_port = control.sockets[0].getsockname()[1]
@@ -250,6 +263,10 @@ if __name__ == "__main__":
     parser.add_argument("--control-port", type=int, default=0, help="of the control; 0: a free one")
     parser.add_argument("--username", default="default")
     parser.add_argument("--password", default="")
+    parser.add_argument("--config", type=Path, help="configuration of the engine, like the one of a server")
+    parser.add_argument("--certificate", type=Path, help="PEM file; the port then speaks HTTPS")
+    parser.add_argument("--key", type=Path, help="PEM file of the certificate's key")
+    parser.add_argument("--client-authority", type=Path, help="PEM file; clients have to show a certificate of it")
     parser.add_argument("--until-stdin-ends", action="store_true", help="end with the process that started it, too")
     asyncio.run(_main(parser.parse_args()))
     sys.exit(0)

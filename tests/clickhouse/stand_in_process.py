@@ -65,12 +65,23 @@ class StandInProcess:
 
 @contextmanager
 def stand_in(
-    path: Path, *, port: int = 0, control_port: int = 0, username: str = "default", password: str = ""
+    path: Path,
+    *,
+    port: int = 0,
+    control_port: int = 0,
+    username: str = "default",
+    password: str = "",
+    **files: Path,
 ) -> Iterator[StandInProcess]:
-    """A stand-in with its data in ``path``, until the block ends; ports are free ones unless told."""
+    """A stand-in with its data in ``path``, until the block ends; ports are free ones unless told.
+
+    ``files``: ``config``, ``certificate``, ``key``, ``client_authority``, as the program takes them.
+    """
     command = [sys.executable, "-m", "tests.clickhouse.stand_in", "--path", str(path)]
     command += ["--port", str(port), "--control-port", str(control_port)]
     command += ["--username", username, "--password", password, "--until-stdin-ends"]
+    for name, file in files.items():
+        command += [f"--{name.replace('_', '-')}", str(file)]
     with subprocess.Popen(
         command,
         cwd=ROOT,

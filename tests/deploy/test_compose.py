@@ -66,6 +66,27 @@ def test_the_variables_are_settings_and_the_commands_are_commands(name: str) -> 
     assert run([*SERVICES[name]["command"], "--help"]) == 0
 
 
+@pytest.mark.parametrize("name", OWN)
+def test_our_own_containers_have_no_rights(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["tmpfs"] == ["/tmp", "/var/lib/deskpulse"]
+    assert service["pids_limit"] > 0
+    assert "cap_add" not in service
+    assert "user" not in service, "the image's user"
+    assert "volumes" not in service
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_container_can_gain_rights_or_reach_the_machine(name: str) -> None:
+    service = SERVICES[name]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "network_mode", "pid", "ipc", "devices", "userns_mode", "cap_add"} & set(service)
+    assert all(":ro" in volume for volume in service.get("volumes", []) if volume.startswith("."))
+    assert not any("docker.sock" in volume for volume in service.get("volumes", []))
+
+
 def test_the_broker_is_the_one_of_the_local_stack() -> None:
     jars = (ROOT / "deskpulse" / "local" / "kafka-jars.lock").read_text()
     (version,) = set(re.findall(r"org\.apache\.kafka:kafka_2\.13:(\S+)", jars))
@@ -76,6 +97,8 @@ def test_the_image_is_built_from_what_is_there_at_certain_versions_and_runs_as_n
     assert re.search(r"^ARG PYTHON=python:\d+\.\d+\.\d+-slim-\w+$", DOCKERFILE, re.MULTILINE)
     assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["${PYTHON}", "${PYTHON}"]
     assert re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE) == ["10001"]
+    assert DOCKERFILE.index("\nUSER ") < DOCKERFILE.index("\nENTRYPOINT ")
+    assert "sudo" not in DOCKERFILE
     sources = [s for line in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE) for s in line.split()]
     allowed = re.findall(r"^!(\S+)", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
     assert set(sources) == set(allowed)

@@ -18,6 +18,7 @@ from confluent_kafka.admin import (
 
 from deskpulse.local.kafka import LocalKafka, free_port
 from tests.security.certificates import Authority
+from tests.security.written import kafka_rights
 
 USER, PASSWORD = "deskpulse", "p%ss-w0rd-of-the-tests"
 STRANGER = "stranger"
@@ -81,19 +82,33 @@ def secured_broker(folder: Path) -> Iterator[Secured]:
         )
 
 
+KINDS = {
+    "topic": ResourceType.TOPIC,
+    "group": ResourceType.GROUP,
+    "transactional-id": ResourceType.TRANSACTIONAL_ID,
+}
+OPERATIONS = {
+    "Read": AclOperation.READ,
+    "Write": AclOperation.WRITE,
+    "Create": AclOperation.CREATE,
+    "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
+}
+
+
 def give_rights(plain: str) -> None:
-    """The least that docs/security.md says a worker's user needs."""
-    rights = [
-        (ResourceType.TOPIC, "support.", operation)
-        for operation in (AclOperation.READ, AclOperation.WRITE, AclOperation.CREATE, AclOperation.DESCRIBE_CONFIGS)
-    ] + [
-        (ResourceType.GROUP, "deskpulse", AclOperation.READ),
-        (ResourceType.TRANSACTIONAL_ID, "deskpulse-", AclOperation.WRITE),
-    ]
+    """The least that docs/security.md says deskpulse's user needs."""
     admin = AdminClient({"bootstrap.servers": plain})
     bindings = [
-        AclBinding(kind, name, ResourcePatternType.PREFIXED, f"User:{USER}", "*", operation, AclPermissionType.ALLOW)
-        for kind, name, operation in rights
+        AclBinding(
+            KINDS[kind],
+            name,
+            ResourcePatternType.PREFIXED,
+            f"User:{USER}",
+            "*",
+            OPERATIONS[operation],
+            AclPermissionType.ALLOW,
+        )
+        for kind, name, operation in kafka_rights()
     ]
     for made in admin.create_acls(bindings).values():
         made.result(20)
