@@ -322,6 +322,6 @@ class Replayed(Struct, kw_only=True, gc=False):
     letter_timestamp_ms: int
     """The timestamp of the letter: another one at this offset, of a topic made anew, is another letter."""
     topic: str
-    """Where it was sent."""
+    """Where it was sent, or ``ClickHouse``."""
     replayed_at_ms: int
     """When, milliseconds since 1970 UTC."""

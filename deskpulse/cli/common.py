@@ -72,6 +72,7 @@ _KNOWN: Final[tuple[tuple[str, str, str, int], ...]] = (
     ("confluent_kafka", "KafkaException", _KAFKA, 1),
     ("deskpulse.verify.asking", "TokenRefusedError", "", 1),
     ("sinks.clickhouse", "UnreachableError", "", 1),
+    ("sinks.clickhouse", "InsertFailedError", "ClickHouse: ", 1),
     ("sinks.migrations", "MigrationRefusedError", "", 1),
     ("clickhouse_connect.driver.exceptions", "Error", "ClickHouse: ", 1),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -141,19 +142,28 @@ def replay_letters(
 ) -> None:
     """Send dead letters back to the topics that they came from, as they were: key, value, headers and timestamp.
 
-    Only those that today's code accepts, and each once: what was sent is recorded in the same transaction. What is
-    still wrong stays; mend it (`dlq show --value`) and publish it (`deskpulse publish`). Exit code 1 when a letter that
-    was named was not sent.
+    Only those that today's code accepts, and each once: what was sent is recorded in the same transaction. What
+    ClickHouse had refused goes into its table, with the place that it had. What is still wrong stays; mend it
+    (`dlq show --value`) and publish it (`deskpulse publish`). Exit code 1 when a letter that was named was not sent.
     """
     from deskpulse.cli.progress import Meter
     from deskpulse.dlq.replay import Choice, document, rehearse, replay
+    from deskpulse.dlq.rows import Rows
+    from sinks.clickhouse import ClickHouseSink, connect
 
     settings = settings_from(config)
     ids = frozenset(_ids(letters or []))
     wanted = _wanted(reason, topic, since, until, ids)
     choice = Choice(wanted, limit, force, again, _latest_ms(settings))
     kafka = settings.kafka
-    with Meter("replaying", unit="letters") as meter:
+
+    def open_sink() -> ClickHouseSink:
+        target = settings.clickhouse.target()
+        client = connect(target)
+        opened.callback(client.close)
+        return ClickHouseSink(client, target.database, settings.privacy.pseudonyms())
+
+    with ExitStack() as opened, Meter("replaying", unit="letters") as meter:
 
         def progress(done: int, _: int) -> None:
             meter.show(done, done)
@@ -161,7 +171,7 @@ def replay_letters(
         if dry_run:
             outcome = rehearse(kafka.client(), choice, progress)
         else:
-            outcome = replay(kafka.client(), kafka.group, kafka.replication, choice, progress)
+            outcome = replay(kafka.client(), kafka.group, kafka.replication, choice, Rows(open_sink), progress)
         told = document(outcome, meter.seconds, dry_run)
     emit(told, answer, lambda console: console.print(_replayed(told), markup=False))
     if ids and outcome.left:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,14 +14,16 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public 
     AdminClient,
     OffsetSpec,
 )
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from deskpulse.dlq.letters import Letter, LetterId, Wanted, letter_of, parse_id
 from schemas.outputs import DEAD_LETTERS, LARGEST_RECORD_BYTES, REPLAYED, Replayed
-from streams.clients import ClientSettings, client_config
+from streams.clients import ClientSettings, client_config, kafka_error
 
 _RECORDS_AT_ONCE: Final = 2_000
 _CONSUME_SECONDS: Final = 0.05
 _ANSWER_SECONDS: Final = 15.0
+_PAUSE_SECONDS: Final = 0.1
 _STALL_SECONDS: Final = 30.0
 """Longer than an open transaction of a worker that is gone lasts (10 s, and the broker's clean-up interval)."""
 _decode: Final = msgspec.json.Decoder(Replayed).decode
@@ -38,7 +40,10 @@ class Reader:
     """Reads the topics of the dead letters, from any place, as often as asked."""
 
     def __init__(self, client: ClientSettings) -> None:
-        self._config = client_config(client)
+        # One for all questions, asked for the topics first: of the clients that are asked for offsets as soon as they
+        # are made, one in twenty was measured to take 1 to 3 seconds (its first request goes down with the connection to
+        # the bootstrap address, and waits to be sent again).
+        self._admin = AdminClient(client_config(client))
         fixed = {
             "group.id": "deskpulse-dlq",  # librdkafka wants one; nothing is committed under it
             "isolation.level": "read_committed",
@@ -48,6 +53,8 @@ class Reader:
             "allow.auto.create.topics": False,
             "fetch.message.max.bytes": 1_048_576,
             "fetch.wait.max.ms": 50,
+            "fetch.queue.backoff.ms": 20,
+            "fetch.error.backoff.ms": 50,
             "receive.message.max.bytes": 8 * LARGEST_RECORD_BYTES,
         }
         self._consumer = confluent_kafka.Consumer(client_config(client, fixed=fixed))
@@ -110,8 +117,8 @@ class Reader:
         return len(partitions)
 
     def _partitions(self, topic: str) -> list[int]:
-        # Not asked for by name: that could make the topic.
-        found: Any = self._consumer.list_topics(timeout=_ANSWER_SECONDS).topics.get(topic)
+        # All topics are asked for, not this one by its name: that could make it.
+        found: Any = self._admin.list_topics(timeout=_ANSWER_SECONDS).topics.get(topic)
         return sorted(found.partitions) if found is not None and found.error is None else []
 
     def _starts(self, partitions: list[int], since_ms: int) -> dict[int, int]:
@@ -124,15 +131,21 @@ class Reader:
 
     def _ends(self, topic: str, partitions: list[int]) -> dict[int, int]:
         """The end of everything written, open transactions included: what they commit belongs to it, too."""
-        if not partitions:
-            return {}
-        admin = AdminClient(self._config)  # kept: without it, no answer would ever come
-        asked: Mapping[TopicPartition, Any] = admin.list_offsets(
-            {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions},  # type: ignore[no-untyped-call]
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=_ANSWER_SECONDS,
+        asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}  # type: ignore[no-untyped-call]
+
+        def ends() -> dict[int, int]:
+            found = self._admin.list_offsets(
+                asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ANSWER_SECONDS
+            )
+            return {at.partition: end.result(_ANSWER_SECONDS).offset for at, end in found.items()}
+
+        retrying = Retrying(
+            retry=retry_if_exception(_is_moving),
+            stop=stop_after_delay(_ANSWER_SECONDS),
+            wait=wait_fixed(_PAUSE_SECONDS),
+            reraise=True,
         )
-        return {at.partition: found.result(_ANSWER_SECONDS).offset for at, found in asked.items()}
+        return retrying(ends) if asked else {}
 
     def _read(
         self,
@@ -182,3 +195,9 @@ class Reader:
                     )
         finally:
             self._consumer.unassign()
+
+
+def _is_moving(error: BaseException) -> bool:
+    """Whether the leader of a partition is not known, as for a moment after a topic was made."""
+    told = kafka_error(error)
+    return told is not None and told.code() in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)

@@ -2,10 +2,11 @@
 
 1. The transactional producer has one id for all who replay, so whoever started before is fenced: it commits no more.
 2. Only then is read which letters were sent again already.
-3. One transaction holds some letters, as they were, and a record in ``support.dead-letters-replayed`` for each.
+3. One transaction holds some letters, as they were, and a record in ``support.dead-letters-replayed`` for each. What
+   the sink had refused is inserted into ClickHouse before it, and marked there, too.
 
-So a letter is sent and marked, or neither. To send one again all the same (``again``) does no harm: an event with a
-known id is the same event.
+So a letter is sent and marked, or neither; a row may be inserted twice, and replaces itself. To send a letter again all
+the same (``again``) does no harm: an event with a known id is the same event.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from typing import Any, Final
 
 import msgspec
 
-from deskpulse.dlq.judging import Verdict, verdict
+from deskpulse.dlq.judging import CLICKHOUSE, Verdict, verdict
 from deskpulse.dlq.letters import Letter, LetterId, Wanted
 from deskpulse.dlq.listing import replayed_at_ms
 from deskpulse.dlq.reading import Progress, Reader
+from deskpulse.dlq.rows import Rows
 from schemas.outputs import REPLAYED, Replayed
 from streams.clients import ClientSettings
 from streams.commit import ANY_PARTITION, Annotated, Cut, Output, TransactionalCommitter
@@ -34,6 +36,8 @@ _LETTERS_AT_ONCE: Final = 1_000
 _BYTES_AT_ONCE: Final = 8 * 1024 * 1024
 """A transaction is committed when it has so much."""
 _TIMEOUT_SECONDS: Final = 30.0
+_SHOWN: Final = 1_000
+"""Of so many letters that are left it is said which they are."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,11 @@ class Outcome:
     """The first of them, each with its code."""
     transactions: int = 0
 
-
-_SHOWN: Final = 1_000
+    def leave(self, letter: Letter, why: str) -> None:
+        """A letter stays where it is."""
+        self.left[why] += 1
+        if len(self.left_ids) < _SHOWN:
+            self.left_ids[letter.id] = why
 
 
 def chosen(
@@ -84,9 +91,7 @@ def chosen(
         elif choice.force and today.topic:
             why = ""
         if why:
-            outcome.left[why] += 1
-            if len(outcome.left_ids) < _SHOWN:
-                outcome.left_ids[letter.id] = why
+            outcome.leave(letter, why)
             continue
         sent += 1
         yield letter, today
@@ -107,14 +112,15 @@ def replay(
     group: str,
     replication: int,
     choice: Choice,
+    rows: Rows,
     on_progress: Progress = lambda *_: None,
     clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Outcome:
     """Send what is chosen, by transactions; what was committed before an error stays sent and is marked as such.
 
-    Raises ``streams.commit.CommitError``, ``streams.topics.TopicError`` and ``DeadLettersError``.
+    Raises ``streams.commit.CommitError``, ``streams.topics.TopicError``, ``DeadLettersError`` and what ``rows`` does.
     """
-    return asyncio.run(_replay(client, group, replication, choice, on_progress, clock_ms))
+    return asyncio.run(_replay(client, group, replication, choice, rows, on_progress, clock_ms))
 
 
 async def _replay(
@@ -122,6 +128,7 @@ async def _replay(
     group: str,
     replication: int,
     choice: Choice,
+    rows: Rows,
     on_progress: Progress,
     clock_ms: Callable[[], int],
 ) -> Outcome:
@@ -140,53 +147,65 @@ async def _replay(
             for letter, today in chosen(reader.letters(choice.wanted, on_progress), choice, replayed, outcome):
                 cut.add(letter, today)
                 if cut.is_full:
-                    await _commit(committer, cut, outcome)
+                    await _commit(committer, cut, rows, outcome)
                     cut = _Cutting(clock_ms)
-            await _commit(committer, cut, outcome)
+            await _commit(committer, cut, rows, outcome)
         finally:
             await committer.close()
     return outcome
 
 
-async def _commit(committer: TransactionalCommitter, cut: _Cutting, outcome: Outcome) -> None:
-    if cut.letters:
+async def _commit(committer: TransactionalCommitter, cut: _Cutting, rows: Rows, outcome: Outcome) -> None:
+    refused = {letter.id for letter in await asyncio.to_thread(rows.insert, cut.rows)}
+    for letter in cut.rows:
+        if letter.id in refused:
+            outcome.leave(letter, letter.code)
+        else:
+            cut.mark(letter, CLICKHOUSE)
+    if cut.marks:
         await committer.commit(cut.whole(), None, _TIMEOUT_SECONDS)
         outcome.transactions += 1
-        outcome.sent.update(letter.topic for letter in cut.letters)
+        outcome.sent.update(cut.marks)
 
 
 class _Cutting:
     """One transaction in the making."""
 
     def __init__(self, clock_ms: Callable[[], int]) -> None:
-        self.letters: list[Annotated] = []
+        self.rows: list[Letter] = []
+        """What goes into ClickHouse."""
+        self.marks: Counter[str] = Counter()
+        """How many were sent, by where."""
+        self._records: list[Annotated] = []
         self._marks: dict[int, list[Output]] = {}
-        self._bytes = 0
+        self._letters = self._bytes = 0
         self._clock_ms = clock_ms
 
     def add(self, letter: Letter, today: Verdict) -> None:
-        self.letters.append(
-            Annotated(
-                today.topic,
-                ANY_PARTITION,
-                today.key,
-                letter.value,
-                letter.headers,
-                max(0, letter.origin_timestamp_ms),
-            )
+        self._letters += 1
+        self._bytes += len(letter.value or b"")
+        if today.topic == CLICKHOUSE:
+            self.rows.append(letter)
+            return
+        timestamp_ms = max(0, letter.origin_timestamp_ms)
+        self._records.append(
+            Annotated(today.topic, ANY_PARTITION, today.key, letter.value, letter.headers, timestamp_ms)
         )
-        mark = Replayed(letter_timestamp_ms=letter.refused_at_ms, topic=today.topic, replayed_at_ms=self._clock_ms())
+        self.mark(letter, today.topic)
+
+    def mark(self, letter: Letter, topic: str) -> None:
+        """Record that a letter was sent."""
+        mark = Replayed(letter_timestamp_ms=letter.refused_at_ms, topic=topic, replayed_at_ms=self._clock_ms())
         made: Output = {"key": str(letter.id).encode(), "value": msgspec.json.encode(mark)}
         self._marks.setdefault(letter.id.partition, []).append(made)
-        self._bytes += len(letter.value or b"")
+        self.marks[topic] += 1
 
     @property
     def is_full(self) -> bool:
-        return len(self.letters) >= _LETTERS_AT_ONCE or self._bytes >= _BYTES_AT_ONCE
+        return self._letters >= _LETTERS_AT_ONCE or self._bytes >= _BYTES_AT_ONCE
 
     def whole(self) -> Cut:
-        records = [(REPLAYED, number, made) for number, made in self._marks.items()]
-        return Cut({}, records, self.letters)
+        return Cut({}, [(REPLAYED, number, made) for number, made in self._marks.items()], self._records)
 
 
 def document(outcome: Outcome, seconds: float, rehearsal: bool) -> dict[str, Any]:

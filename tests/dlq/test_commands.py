@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import msgspec
 import pytest
 from confluent_kafka.admin import AdminClient
 
 from deskpulse.dlq.before import refused_before
 from deskpulse.dlq.letters import Wanted
 from deskpulse.dlq.replay import Choice, replay
+from deskpulse.dlq.rows import Rows
 from schemas.events import MESSAGES, SURVEYS, TICKETS
+from schemas.outputs import FACTS, TicketFacts
+from sinks.clickhouse import ClickHouseSink, ClickHouseTarget, connect
+from sinks.migrations import migrate
 from streams.commit import CommitError
 from streams.partitioner import partition_of
 from tests.cli.conftest import PARTITIONS, Deskpulse, Ran, Tail
+from tests.clickhouse.records import Record
 from tests.dlq.conftest import HOUR_MS, Letters, event
 
 Tails = Callable[[str], Tail]
@@ -64,7 +71,7 @@ def test_no_listing_shows_what_a_record_holds(letters: Letters, deskpulse: Deskp
     )
     letters.refuse(PERSON.encode(), reason=f'bad_record: the record is "{PERSON}"; expected one JSON object')
     letters.refuse(b"{}", reason=f"bad_record: `{PERSON}` is NaN; expected finite numbers")
-    letters.refuse(b"{}", reason=f"clickhouse_refused: Cannot parse '{PERSON}'", origin="support.facts[0]@1")
+    letters.refuse(b"{}", reason=f"clickhouse_refused: table events: '{PERSON}'", origin="support.facts[0]@1")
     letters.refuse(event(), PERSON.encode(), reason=MISMATCH)
     letters.write(PERSON.encode(), PERSON.encode(), [("reason", PERSON.encode())])
     for arguments in (("list", *letters.hour, "--limit", 100), ("show", *letters.ids)):
@@ -120,7 +127,7 @@ def test_what_is_accepted_today_is_sent_as_it_was_and_the_rest_stays(
     letters.refuse(mended, "T ü".encode(), reason=FUTURE, headers=own)
     letters.refuse(wrong)
     letters.refuse(event("T8"), b"T9", reason=MISMATCH)
-    letters.refuse(b"{}", b"T1", reason="clickhouse_refused: no", origin="support.facts[1]@3")
+    letters.refuse(b"{}", b"T1", origin="support.elsewhere[1]@3")
     survey = event("B", type="survey.sent", survey_id="s", kind="csat")
     letters.refuse(survey, None, reason="bad_record: not JSON: no", origin="file:old.jsonl")
 
@@ -179,6 +186,10 @@ def test_force_sends_what_would_be_refused_again(letters: Letters, dlq: Command,
     assert (record.key(), record.value()) == (None, b"{nonsense")
 
 
+def no_sink() -> ClickHouseSink:
+    raise AssertionError("nothing is for ClickHouse")
+
+
 @pytest.mark.filterwarnings("ignore:Producer abort_transaction failed during close")
 def test_of_two_who_replay_at_once_one_is_fenced_and_nothing_is_sent_twice(
     letters: Letters, kafka: str, dlq: Command, tail: Tails
@@ -193,10 +204,12 @@ def test_of_two_who_replay_at_once_one_is_fenced_and_nothing_is_sent_twice(
     def meanwhile(*_: int) -> None:
         if not second:
             with ThreadPoolExecutor(1) as thread:
-                second.append(thread.submit(replay, client, "deskpulse", 1, choice).result().sent.total())
+                second.append(
+                    thread.submit(replay, client, "deskpulse", 1, choice, Rows(no_sink)).result().sent.total()
+                )
 
     with pytest.raises(CommitError, match="fenced"):
-        replay(client, "deskpulse", 1, choice, meanwhile)
+        replay(client, "deskpulse", 1, choice, Rows(no_sink), meanwhile)
     assert second == [1]
     assert dlq("replay", *letters.hour).document["sent"] == 0
     letters.refuse(event("T1", 78), reason=FUTURE)
@@ -214,3 +227,29 @@ def test_a_worker_that_starts_knows_what_was_refused_just_before(letters: Letter
     client = {"bootstrap.servers": kafka}
     starts = {(TICKETS, 1): start, (TICKETS, 2): 20, (MESSAGES, 1): 0, (MESSAGES, 2): 0}
     assert refused_before(client, starts, 100) == {TICKETS: (70, {"future": 2, "key_mismatch": 1}), MESSAGES: (0, {})}
+
+
+def test_rows_go_into_their_tables_with_the_place_that_they_had(
+    letters: Letters, dlq: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = ClickHouseTarget(path=tmp_path / "clickhouse")
+    client = connect(target)
+    migrate(client, target.database)
+    sink = ClickHouseSink(client, target.database)
+    newer = TicketFacts(ticket_id="T1", as_of_ms=letters.hour_ms, status="solved")
+    sink.insert(FACTS, 1, [Record(msgspec.json.encode(newer), b"T1", 50)])
+    client.close()
+    old, other = (TicketFacts(ticket_id=name, as_of_ms=letters.hour_ms, status="open") for name in ("T1", "T2"))
+    refused = "clickhouse_refused: table ticket_facts: ARGUMENT_OUT_OF_BOUND (code 69)"
+    letters.refuse(msgspec.json.encode(old), b"T1", reason=refused, origin="support.facts[1]@40")
+    letters.refuse(msgspec.json.encode(other), b"T2", reason=refused, origin="support.facts[1]@41")
+    letters.refuse(b"{}", b"T3", reason="unreadable_output: no", origin="support.facts[1]@42")
+    monkeypatch.setenv("DESKPULSE_CLICKHOUSE__PATH", str(tmp_path / "clickhouse"))
+
+    told = dlq("replay", *letters.hour).document
+    assert (told["by_topic"], told["left"]) == ({"ClickHouse": 2}, {"unreadable_output": 1})
+    assert dlq("replay", *letters.hour).document["left"] == {"replayed": 2, "unreadable_output": 1}
+    client = connect(target)
+    rows = client.query("SELECT ticket_id, status, _offset FROM deskpulse.ticket_facts FINAL ORDER BY 1").result_rows
+    client.close()
+    assert rows == [("T1", "solved", 50), ("T2", "open", 41)]
