@@ -40,9 +40,6 @@ class Reader:
     """Reads the topics of the dead letters, from any place, as often as asked."""
 
     def __init__(self, client: ClientSettings) -> None:
-        # One for all questions, asked for the topics first: of the clients that are asked for offsets as soon as they
-        # are made, one in twenty was measured to take 1 to 3 seconds (its first request goes down with the connection to
-        # the bootstrap address, and waits to be sent again).
         self._admin = AdminClient(client_config(client))
         fixed = {
             "group.id": "deskpulse-dlq",  # librdkafka wants one; nothing is committed under it
@@ -117,8 +114,11 @@ class Reader:
         return len(partitions)
 
     def _partitions(self, topic: str) -> list[int]:
-        # All topics are asked for, not this one by its name: that could make it.
-        found: Any = self._admin.list_topics(timeout=_ANSWER_SECONDS).topics.get(topic)
+        # Both clients, and all topics rather than this one by its name, which could make it. A client that is asked for
+        # offsets, or to read, before it knows the brokers took 1 to 3 seconds one time in twenty: its first request
+        # goes down with the connection to the bootstrap address, and waits to be sent again.
+        self._admin.list_topics(timeout=_ANSWER_SECONDS)
+        found: Any = self._consumer.list_topics(timeout=_ANSWER_SECONDS).topics.get(topic)
         return sorted(found.partitions) if found is not None and found.error is None else []
 
     def _starts(self, partitions: list[int], since_ms: int) -> dict[int, int]:
