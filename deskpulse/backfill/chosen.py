@@ -70,7 +70,11 @@ def check_complete(client: Client, period: Period, tickets: Tickets, facts: Mapp
     """Raise :class:`IncompleteError` where tickets have more events than are there."""
     parameters = {"since": period.since_ms, "until": period.until_ms}
     ((gone, example),) = client.query(_GONE, parameters=parameters).result_rows
-    short = [ticket_id for ticket_id, one in facts.items() if one.events > tickets.events_of(ticket_id)]
+    short = [
+        ticket_id
+        for ticket_id, one in facts.items()
+        if one.events > tickets.events_of(ticket_id) and not tickets.is_erased(ticket_id)
+    ]
     if gone or short:
         example = min(short) if short else example
         raise IncompleteError(

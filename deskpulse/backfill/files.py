@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from schemas.bad_records import BadRecordError, UnknownTypeError
 from schemas.events import decode
 from sources.files import read_batches
+from streams.pseudonyms import Pseudonyms
 
 OnBad = Callable[[str, int, str], None]
 
@@ -22,10 +25,10 @@ class FromFiles(NamedTuple):
     """Lines that are no event."""
 
 
-def read(names: Sequence[str], on_bad: OnBad) -> FromFiles:
+def read(names: Sequence[str], pseudonyms: Pseudonyms | None, on_bad: OnBad) -> FromFiles:
     """All events of some files (``-`` is standard input). Raises ``sources.files.InputError``.
 
-    ``on_bad`` is told the file, the number of the line and what is wrong with it.
+    ``pseudonyms`` replaces persons' ids. ``on_bad`` is told the file, the number of the line and what is wrong with it.
     """
     tickets: dict[str, list[bytes]] = {}
     events = bad = 0
@@ -43,5 +46,6 @@ def read(names: Sequence[str], on_bad: OnBad) -> FromFiles:
                     continue
                 else:
                     events += 1
-                    tickets.setdefault(event.ticket_id, []).append(line)
+                    kept = line if pseudonyms is None else msgspec.json.encode(pseudonyms.hide(event))
+                    tickets.setdefault(event.ticket_id, []).append(kept)
     return FromFiles(tickets, events, bad)

@@ -182,13 +182,16 @@ def _read(
 ) -> _Read:
     """All tickets that can count in the period, with all of their events."""
     dead = set(look.refused).difference(look.late)
-    held = archive.read(client, lambda *_: None, dead, (), of("reading the archive", "events"), TICKETS)
+    config = settings.domain()
+    held = archive.read(
+        client, lambda *_: None, dead, (), of("reading the archive", "events"), TICKETS, config.pseudonyms
+    )
     kept = held.complete()
     partitions = {ticket.partition for ticket in kept.values()}
     # Of a partition without cells nothing is known; none can be behind what is known of the slowest.
     slowest = min(known_times.values())
     times = dict.fromkeys(partitions.union(range(settings.kafka.partitions)), slowest) | dict(known_times)
-    tickets = Tickets(kept, times, settings.domain())
+    tickets = Tickets(kept, times, config)
     facts = chosen.known(client)
     left = chosen.left(client, tickets, facts)
     new: dict[str, list[bytes]] = {}

@@ -72,7 +72,7 @@ def backfill(
     settings = settings_from(config)
     asked = period_of(since, until)
     urls = urls_of(settings, url)
-    taken = _from_files(files, show_bad) if files else FromFiles({}, 0, 0)
+    taken = _from_files(settings, files, show_bad) if files else FromFiles({}, 0, 0)
     report = run(settings, asked, urls, taken, offline=offline, dry_run=dry_run, discard=discard, show=show)
     emit(report.document(), answer, lambda console: show_report(console, report, dry_run=dry_run))
 
@@ -87,7 +87,7 @@ def period_of(since: str, until: str) -> Period:
         raise CommandError(str(error), WRONG_USE) from None
 
 
-def _from_files(names: list[str], show_bad: int) -> FromFiles:
+def _from_files(settings: Settings, names: list[str], show_bad: int) -> FromFiles:
     from deskpulse.backfill.files import read
 
     told = 0
@@ -98,7 +98,7 @@ def _from_files(names: list[str], show_bad: int) -> FromFiles:
         if told <= show_bad:
             tell(f"{name}:{number}: {reason}")
 
-    return read(names, on_bad)
+    return read(names, settings.domain().pseudonyms, on_bad)
 
 
 def run(

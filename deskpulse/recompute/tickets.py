@@ -47,7 +47,14 @@ class Tickets:
 
     def events_of(self, ticket_id: str) -> int:
         """How many different events the ticket has."""
-        return len(History(*decode(self.kept[ticket_id].history)))
+        return len(self._history(ticket_id))
+
+    def is_erased(self, ticket_id: str) -> bool:
+        """Whether its erasure is all that is kept of it."""
+        return self._history(ticket_id).erased
+
+    def _history(self, ticket_id: str) -> History:
+        return History(*decode(self.kept[ticket_id].history))
 
     def meet_customers(self, on_progress: Progress, *, as_workers_do: bool) -> None:
         """Find out what the tickets of each customer mean for each other; to be called first.
