@@ -18,9 +18,9 @@ from schemas.outputs import SlaEvent, TicketFacts
 from streams.facts import Facts
 from streams.sla import RETRACTED
 
-_PERSONAL: Final = frozenset({"customer_id", "agent_id", "answers"})
+PERSONAL: Final = frozenset({"customer_id", "agent_id", "answers"})
 """Columns whose values are not shown."""
-_HIDDEN: Final = "(hidden)"
+HIDDEN: Final = "(hidden)"
 _VERSIONS: Final = """\
 SELECT ticket_id, target, toUnixTimestamp64Milli(started_at), instance,
     if(kind = 'retracted', withdraws, kind) AS raised, max(_offset)
@@ -159,7 +159,7 @@ class Comparison:
         names = [name for name, value in wanted.items() if plain(row[name]) != value]
         for name in names:
             values: tuple[Any, Any] = wanted[name], plain(row[name])
-            self._differences.add(FACTS, where, name, *((_HIDDEN, _HIDDEN) if name in _PERSONAL else values))
+            self._differences.add(FACTS, where, name, *((HIDDEN, HIDDEN) if name in PERSONAL else values))
         return bool(names)
 
     def _sla(self, ticket_id: str, one: _Wanted, held: Mapping[SlaKey, int]) -> list[tuple[SlaKey, SlaEvent]]:

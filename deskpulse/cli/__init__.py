@@ -21,6 +21,7 @@ from deskpulse.cli import (
     doctor,
     explain,
     generate,
+    late,
     publish,
     replay,
     simulate,
@@ -54,6 +55,7 @@ app.command("simulate", rich_help_panel=TRAFFIC, epilog=simulate.EXAMPLE)(simula
 app.command("explain", rich_help_panel=LOOK, epilog=explain.EXAMPLE)(explain.explain)
 app.command("sql", rich_help_panel=LOOK, epilog=clickhouse.SQL_EXAMPLE)(clickhouse.sql)
 app.command("verify", rich_help_panel=LOOK, epilog=verify.EXAMPLE)(verify.verify)
+app.add_typer(late.app, name="late", rich_help_panel=LOOK)
 app.command("backfill", rich_help_panel=TRAFFIC, epilog=backfill.EXAMPLE)(backfill.backfill)
 app.command("generate", rich_help_panel=PROJECT, epilog=generate.EXAMPLE)(generate.generate)
 

@@ -81,7 +81,7 @@ class Reader:
         """
         partitions = list(range(self.partition_count()))
         ends = self._ends(DEAD_LETTERS, partitions)
-        starts = self._starts(partitions, wanted.since_ms)
+        starts = self._starts(DEAD_LETTERS, partitions, wanted.since_ms)
         if wanted.ids:
             by_partition: dict[int, list[int]] = {}
             for one in wanted.ids:
@@ -97,6 +97,13 @@ class Reader:
         if left:
             told = ", ".join(map(str, sorted(left)[:5]))
             raise DeadLettersError(f"no such dead letter: {told}; `deskpulse dlq list` shows those that are there")
+
+    def records(self, topic: str, since_ms: int = 0, on_progress: Progress = lambda *_: None) -> Iterator[Message]:
+        """The committed records of any topic that came since a time and were there when this began."""
+        partitions = self._partitions(topic)
+        ends = self._ends(topic, partitions)
+        starts = self._starts(topic, partitions, since_ms) if partitions else {}
+        return self._read(topic, starts, ends, on_progress)
 
     def last(self, partitions: Iterable[int], most: int) -> Iterator[Letter]:
         """The letters among the last ``most`` records of each of these partitions, as far as they are committed."""
@@ -121,10 +128,10 @@ class Reader:
         found: Any = self._consumer.list_topics(timeout=_ANSWER_SECONDS).topics.get(topic)
         return sorted(found.partitions) if found is not None and found.error is None else []
 
-    def _starts(self, partitions: list[int], since_ms: int) -> dict[int, int]:
+    def _starts(self, topic: str, partitions: list[int], since_ms: int) -> dict[int, int]:
         if not since_ms:
             return dict.fromkeys(partitions, 0)
-        asked = [TopicPartition(DEAD_LETTERS, number, since_ms) for number in partitions]
+        asked = [TopicPartition(topic, number, since_ms) for number in partitions]
         found = self._consumer.offsets_for_times(asked, _ANSWER_SECONDS)
         # Without a record since then: the end, which librdkafka says as a negative number.
         return {at.partition: at.offset if at.offset >= 0 else 2**62 for at in found}

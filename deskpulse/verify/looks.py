@@ -16,6 +16,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from msgspec import Struct
 
+from deskpulse.dlq.letters import letter_of
 from deskpulse.verify.asking import Asking
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import CELLS, DEAD_LETTERS, FACTS, LATE, SLA_EVENTS
@@ -35,7 +36,6 @@ _QUIET_SECONDS: Final = 2.0
 """So long several workers must have done nothing: what one tells the customer step of another, neither counts alone."""
 _SINK_HEARS_SECONDS: Final = 1.5
 """Within this a sink hears of what was committed; sooner, that nothing is left to it says nothing."""
-_ORIGIN_HEADERS: Final = ("origin_topic", "reason", "origin_partition", "origin_offset")
 _RECORDS_AT_ONCE: Final = 10_000
 
 
@@ -284,13 +284,7 @@ class _Kafka:
 
 def _origin(message: Message) -> list[tuple[str, tuple[str, int, int]]]:
     """Why and where a refused record was read; nothing of a bad line of a file, which never was in an input."""
-    pairs: Any = message.headers() or []
-    # The first of a name is deskpulse's; what follows are headers of the record itself, which may be any bytes.
-    first = dict(reversed(pairs))
-    try:
-        topic, reason, partition, offset = ((first[name] or b"").decode() for name in _ORIGIN_HEADERS)
-        code = reason.partition(":")[0]
-        place = topic, int(partition), int(offset)
-    except (KeyError, ValueError):
+    letter = letter_of(message)
+    if letter.origin_topic not in INPUT_TOPICS:
         return []
-    return [(code, place)] if topic in INPUT_TOPICS else []
+    return [(letter.code, (letter.origin_topic, letter.origin_partition, letter.origin_offset))]

@@ -60,6 +60,9 @@ class Record:
     def offset(self) -> int:
         return self._told[2]
 
+    def headers(self) -> None:
+        return None
+
     def timestamp(self) -> tuple[int, int]:
         return 1, self._told[3]
 

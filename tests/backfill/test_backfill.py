@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from unittest.mock import ANY
 
 import pytest
+from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from deskpulse.backfill.period import HOUR_MS, Period, closed_until
@@ -17,6 +18,7 @@ from deskpulse.backfill.run import backfill
 from deskpulse.backfill.tables import AtWorkError, fresh
 from deskpulse.cli import app
 from deskpulse.cli.common import explained
+from deskpulse.verify.differences import instant
 from deskpulse.verify.looks import Look
 from schemas.events import (
     INPUT_TOPICS,
@@ -32,8 +34,10 @@ from schemas.events import decode as event_of
 from schemas.outputs import CELLS
 from sources.simulator import SimulatorConfig, simulate
 from streams.config import DAY_MS, DomainConfig
+from streams.processor import _annotated
+from streams.topics import default_specs, ensure_topics
 from tests import oracle
-from tests.backfill.desk import Desk, cells_of, expected_cells
+from tests.backfill.desk import PARTITIONS, Desk, Record, cells_of, expected_cells
 from tests.domain.partitions import Desk as Partitions
 from tests.strategies import encode
 
@@ -57,7 +61,7 @@ class Ran(NamedTuple):
 
 def deskpulse(command: str, desk: Desk, *arguments: object) -> Ran:
     given = [command, *map(str, arguments), "--config", str(desk.config), "--format", "json"]
-    if "--look" not in arguments:
+    if command != "late" and "--look" not in arguments:
         given.append("--offline")
     result = CliRunner().invoke(app, given)
     error = result.exception
@@ -85,7 +89,7 @@ def late_events(events: Sequence[AnyEvent]) -> list[AnyEvent]:
             status[event.ticket_id] = event.status
     one, two, three, four, five, six = sorted(
         ticket for ticket, last in status.items() if last in ("solved", "closed")
-    )[:6]
+    )[-6:]
     at = START + timedelta(days=20, hours=5, minutes=7)
 
     def of(ticket: str, number: int) -> dict[str, Any]:
@@ -106,16 +110,19 @@ def late_events(events: Sequence[AnyEvent]) -> list[AnyEvent]:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    """After June and July; then came what was too late."""
+    """After June and July; then came what was too late, for tickets that have left and are not yet forgotten."""
     desk = Desk(tmp_path)
-    events = traffic()
-    desk.go_on(events, max(at_ms(event.at) for event in events))
-    desk.go_on([], NOW_MS - DAY_MS)
-    late = late_events(events)
-    desk.go_on([*late, *(created(f"T-new-{number}", NOW_MS - 1000) for number in range(4))], NOW_MS)
-    assert [one.code for one in desk.late] == ["late"] * len(late)
-    yield desk
-    desk.close()
+    try:
+        events = traffic()
+        desk.go_on(events, max(at_ms(event.at) for event in events))
+        for day in (35, 50, 79):
+            desk.go_on([], START_MS + day * DAY_MS)
+        late = late_events(events)
+        desk.go_on([*late, *(created(f"T-new-{number}", NOW_MS - 1000) for number in range(4))], NOW_MS)
+        assert [one.code for one in desk.late] == ["late"] * len(late)
+        yield desk
+    finally:
+        desk.close()
 
 
 def created(ticket: str, at: int) -> TicketCreated:
@@ -260,3 +267,52 @@ def test_closed_is_what_a_worker_publishes_no_more() -> None:
         assert closed_until({0: now_ms, 1: NOW_MS + 5 * DAY_MS}, config.horizon_ms) == (
             partition.panes["hour"].oldest * HOUR_MS
         )
+
+
+def test_late_events_are_listed_with_what_they_change_to_the_hour(
+    desk: Desk, broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(desk, broker)
+    monkeypatch.setenv("DESKPULSE_KAFKA__BOOTSTRAP", broker)
+    listed = deskpulse("late", desk, "list", "--exact").document
+    assert listed["late"] == len(desk.late)
+    assert "C-" not in json.dumps([one for one in listed["records"] if one["type"] != "ticket.created"])
+    answer = next(one for one in listed["records"] if "csat_answers" in one["measures"])
+    assert (answer["hour"], answer["left_at"] is not None) == ("2026-06-21T06:00:00Z", True)
+
+    before, expected = found_in(desk)[1], expected_in(desk)[1]
+    differing = {one for one, _ in before.keys() | expected.keys() if of(before, one) != of(expected, one)}
+    exact = listed["exact"]
+    assert {hour["hour"] for hour in exact["hours"]} == {instant(pane) for pane in differing}
+    for hour in exact["hours"]:
+        for cell in hour["cells"]:
+            pane = next(one for one in differing if instant(one) == hour["hour"])
+            place = pane, tuple(cell["dimensions"].values())
+            added = {name: n - before.get(place, {}).get(name, 0) for name, n in expected.get(place, {}).items()}
+            gone = {name: -n for name, n in before.get(place, {}).items() if name not in expected.get(place, {})}
+            assert cell["measures"] == {name: n for name, n in (added | gone).items() if n}
+    assert (exact["not_closed"], {one["backfilled"] for one in exact["tickets"]}) == (0, {False})
+
+    period = exact["backfill"]
+    assert deskpulse("backfill", desk, "--from", period["from"], "--to", period["to"]).code == 0
+    # Minutes are kept up to date for a day alone; outside of the period they are what they were then.
+    assert found_in(desk)[1:] == expected_in(desk)[1:]
+    after = deskpulse("late", desk, "list", "--exact", "--type", "survey.answered").document
+    assert (after["late"], {one["backfilled"] for one in after["exact"]["tickets"]}) == (2, {True})
+
+
+def of(cells: dict[Any, Any], pane_ms: int) -> dict[Any, Any]:
+    return {place: measures for place, measures in cells.items() if place[0] == pane_ms}
+
+
+def refuse(desk: Desk, broker: str) -> None:
+    """Write the late records as a worker does."""
+    ensure_topics({"bootstrap.servers": broker}, default_specs(PARTITIONS))
+    producer = Producer({"bootstrap.servers": broker})
+    for one in desk.late:
+        value = one.record.value() or b""
+        _, number, offset = desk.places[event_of(value).id]
+        record: Any = Record(one.record.key() or b"", value, offset, NOW_MS)
+        told = _annotated(number, one._replace(record=record))
+        producer.produce(told.topic, told.value, told.key, number, headers=list(told.headers))
+    assert producer.flush(20) == 0
