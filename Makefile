@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint audit bench chaos fuzz soak lock clean generate install
+.PHONY: demo test lint audit simulate bench chaos fuzz soak lock clean generate install
 
 install: $(STAMP)
 	@$(BIN)/python -m deskpulse.compile
@@ -33,6 +33,9 @@ lint: install
 
 audit: install
 	$(BIN)/python .ci/audit.py $(ARGS)
+
+simulate: install
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(ARGS)
 
 bench: install
 	$(BIN)/python -m bench $(ARGS)

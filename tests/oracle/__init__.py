@@ -78,6 +78,7 @@ class Answers:
         self._now_ms = now_ms
         self._config = config
         self._desk = Desk(events, now_ms, config)
+        self._cells: dict[str, dict[tuple[int, Dims], Amounts]] = {}
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """The facts by ticket id: as :func:`comparable` tells those of the program."""
@@ -132,11 +133,13 @@ class Answers:
 
     def cells(self, resolution: str) -> dict[tuple[int, Dims], Amounts]:
         """The cells that are not empty, by the start of their pane and the values of the dimensions."""
-        return counts.cells(self.contributions, resolution, self._config.dimensions)
+        if resolution not in self._cells:
+            self._cells[resolution] = counts.cells(self.contributions, resolution, self._config.dimensions)
+        return self._cells[resolution]
 
     def window_totals(self, window: str) -> dict[Dims, Amounts]:
         """The sums over the panes of one of ``figures.WINDOWS_SECONDS``, by the values of the dimensions."""
-        return counts.window_totals(self.contributions, self._now_ms, window, self._config.dimensions)
+        return counts.window_totals(self.cells(counts.resolution_of(window)), self._now_ms, window)
 
 
 def facts(events: Iterable[RawEvent], now_ms: int, config: DomainConfig = DEFAULTS) -> dict[str, dict[str, Any]]:

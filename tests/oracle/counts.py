@@ -115,16 +115,18 @@ def cells(found: Iterable[Contribution], resolution: str, dimensions: Sequence[s
     return sums
 
 
-def window_totals(
-    found: Iterable[Contribution], now_ms: int, window: str, dimensions: Sequence[str]
-) -> dict[Dims, Amounts]:
-    """See ``tests.oracle.window_totals``."""
-    resolution = "minute" if window in figures.MINUTE_WINDOWS else "hour"
-    length = PANE_MS[resolution]
+def resolution_of(window: str) -> str:
+    """Of what cells a window is made."""
+    return "minute" if window in figures.MINUTE_WINDOWS else "hour"
+
+
+def window_totals(cells: dict[tuple[int, Dims], Amounts], now_ms: int, window: str) -> dict[Dims, Amounts]:
+    """See ``tests.oracle.window_totals``; ``cells`` are those of the window's resolution."""
+    length = PANE_MS[resolution_of(window)]
     last = now_ms - now_ms % length
     first = last + length - figures.WINDOWS_SECONDS[window] * SECOND_MS
     totals: dict[Dims, Amounts] = {}
-    for (pane, dims), amounts in cells(found, resolution, dimensions).items():
+    for (pane, dims), amounts in cells.items():
         if first <= pane <= last:
             add(totals.setdefault(dims, {}), amounts)
     return totals

@@ -14,12 +14,15 @@ from streams.transport.positions import Positions
 from tests.simulation.broker import Broker, Fate, Member, Place, RefusedError
 from tests.simulation.steps import Step
 
+PROCESSOR_GROUP = "desk"
+SINK_GROUP = "desk-sink"
+
 
 class Process(Protocol):
     """Whose clients these are."""
 
-    def at(self, step: Step) -> None:
-        """It has come to a step: here it can be killed, be held up, or get an error."""
+    def at(self, step: Step, group: str) -> None:
+        """It has come to a step on behalf of a group: here it can be killed, be held up, or get an error."""
 
     def any_of(self, number: int) -> int:
         """A number below ``number``, of the seed."""
@@ -28,26 +31,27 @@ class Process(Protocol):
 class SimulatedProducer:
     """A transactional producer, as far as ``streams.commit`` asks it."""
 
-    def __init__(self, config: Mapping[str, Any], broker: Broker, process: Process) -> None:
+    def __init__(self, config: Mapping[str, Any], broker: Broker, process: Process, group: str) -> None:
         self._id = config["transactional.id"]
+        self._group = group
         self._broker = broker
         self._process = process
         self._epoch = 0
         self._refused: RefusedError | None = None
 
     def init_transactions(self, timeout: float = -1) -> None:
-        self._process.at(Step.STARTING)
+        self._process.at(Step.STARTING, self._group)
         self._epoch = self._broker.begin_life(self._id)
 
     def begin_transaction(self) -> None:
-        self._process.at(Step.CUT)
-        self._process.at(Step.BEGUN)
+        self._process.at(Step.CUT, self._group)
+        self._process.at(Step.BEGUN, self._group)
 
     def produce_batch(self, topic: str, records: Sequence[Mapping[str, Any]], partition: int = -1) -> int:
         struck = self._process.any_of(4 * len(records) + 1)
         for number, record in enumerate(records):
             if number == struck:
-                self._process.at(Step.ENQUEUEING)
+                self._process.at(Step.ENQUEUEING, self._group)
             self._append(topic, partition, record["key"], record["value"], ())
         return len(records)
 
@@ -82,7 +86,7 @@ class SimulatedProducer:
         return 0
 
     def send_offsets_to_transaction(self, offsets: Sequence[Any], metadata: Member, timeout: float = -1) -> None:
-        self._process.at(Step.ENQUEUED)
+        self._process.at(Step.ENQUEUED, self._group)
         self._raise_if_refused()
         try:
             transaction = self._broker.transaction(self._id, self._epoch)
@@ -92,13 +96,13 @@ class SimulatedProducer:
             self._broker.add_offsets(transaction, metadata, {(one.topic, one.partition): one.offset for one in offsets})
         except RefusedError as error:
             raise KafkaException(KafkaError(KafkaError.ILLEGAL_GENERATION, str(error))) from error
-        self._process.at(Step.OFFSETS)
+        self._process.at(Step.OFFSETS, self._group)
 
     def commit_transaction(self, timeout: float = -1) -> None:
-        self._process.at(Step.COMMIT_LOST)
+        self._process.at(Step.COMMIT_LOST, self._group)
         self._raise_if_refused()
         self._end(Fate.COMMITTED)
-        self._process.at(Step.ANSWER_LOST)
+        self._process.at(Step.ANSWER_LOST, self._group)
 
     def abort_transaction(self, timeout: float = -1) -> None:
         self._refused = None
@@ -126,6 +130,8 @@ class SimulatedConsumer:
         self._broker = broker
         self._starts: dict[TP, int] = {}
         self._positions = Positions({})
+        self._seen: dict[TP, int] = {}
+        """The stable end up to which all of a partition was read."""
 
     def begin(self, member: Member, starts: Mapping[Place, int]) -> None:
         """Own some partitions from their committed offsets on; nothing is read of them yet."""
@@ -139,11 +145,14 @@ class SimulatedConsumer:
     def _own(self, starts: Mapping[Place, int]) -> None:
         self._starts = {TP(*place): offset for place, offset in starts.items()}
         self._positions = Positions(self._starts)
+        self._seen = {}
 
     def fetch(self, tp: TP, most: int) -> Batch | None:
         """The next records of a partition, up to ``most``; None where there are none."""
         log = self._broker.logs[tp.topic, tp.partition]
         start, end = self._positions.ends[tp], log.stable_end
+        if self._seen.get(tp) == end:
+            return None
         found = log.committed(start, end)
         messages = [
             Message(
@@ -158,6 +167,7 @@ class SimulatedConsumer:
             for offset, entry in found[:most]
         ]
         if len(found) <= most:
+            self._seen[tp] = end
             messages.append(
                 Message(topic=tp.topic, partition=tp.partition, offset=end, error=KafkaError(KafkaError._PARTITION_EOF))
             )
@@ -218,9 +228,9 @@ class SimulatedClickHouse:
         column_names: Iterable[str] = (),
         **_: Any,
     ) -> None:
-        self._process.at(Step.INSERTING)
+        self._process.at(Step.INSERTING, SINK_GROUP)
         if self._fails():
             raise OSError("Connection refused")
         for _time in range(self._doubles()):
             self._tables.put(table, data, list(column_names))
-        self._process.at(Step.INSERTED)
+        self._process.at(Step.INSERTED, SINK_GROUP)

@@ -45,6 +45,8 @@ class Tally:
     rebalances: int = 0
     expelled: int = 0
     """Workers that were thought to be gone and were not."""
+    replaced: int = 0
+    """Workers that were started a second time while they were still there."""
     fenced: int = 0
     """Requests of such that were refused."""
     timed_out: int = 0

@@ -16,7 +16,14 @@ from streams.processor import READ_TOPICS, Processor, ProcessorConfig
 from streams.restore import Records
 from streams.transport import Batch
 from tests.simulation.broker import Broker, Member
-from tests.simulation.clients import SimulatedClickHouse, SimulatedConsumer, SimulatedProducer, Tables
+from tests.simulation.clients import (
+    PROCESSOR_GROUP,
+    SINK_GROUP,
+    SimulatedClickHouse,
+    SimulatedConsumer,
+    SimulatedProducer,
+    Tables,
+)
 from tests.simulation.clockwork import Clockwork, KilledError
 from tests.simulation.defects import Defect
 from tests.simulation.steps import Step
@@ -34,7 +41,7 @@ class Surroundings(Protocol):
     config: DomainConfig
     defect: Defect
 
-    def at(self, process: Process, step: Step) -> None:
+    def at(self, process: Process, step: Step, group: str) -> None:
         """A process has come to a step."""
 
     def any_of(self, number: int) -> int:
@@ -177,14 +184,12 @@ class Process:
         self.skew_ms = skew_ms
         self.alive = True
         self.ready = False
-        self.stalled = 0
-        """How many of its threads are held up."""
         self.committing: asyncio.Task[None] | None = None
         self._members = 0
-        self._roles_committer = [self._committer("processor"), self._committer("sink")]
+        self._roles_committer = [self._committer(PROCESSOR_GROUP), self._committer(SINK_GROUP)]
         processing, writing = self._roles_committer
-        self.of_processor = Role(self, "desk", READ_TOPICS)
-        self.of_sink = Role(self, "desk-sink", SINK_TOPICS)
+        self.of_processor = Role(self, PROCESSOR_GROUP, READ_TOPICS)
+        self.of_sink = Role(self, SINK_GROUP, SINK_TOPICS)
         self.processor = Processor(
             self.of_processor,  # type: ignore[arg-type]
             processing,
@@ -212,12 +217,12 @@ class Process:
     def __str__(self) -> str:
         return f"{self.name}{self.life}"
 
-    def _committer(self, role: str) -> TransactionalCommitter:
+    def _committer(self, group: str) -> TransactionalCommitter:
         def made() -> TransactionalCommitter:
             return TransactionalCommitter(
                 {},
-                f"desk-{role}-{self.name}",
-                make_producer=lambda config: SimulatedProducer(config, self.world.broker, self),  # type: ignore[arg-type, return-value]
+                f"{group}-{self.name}",
+                make_producer=lambda config: SimulatedProducer(config, self.world.broker, self, group),  # type: ignore[arg-type, return-value]
             )
 
         if self.world.defect is Defect.STATE_KEPT_AFTER_ABORT:
@@ -250,10 +255,10 @@ class Process:
         for role in self.roles:
             role.flowing, role.should_stop = False, True
 
-    def at(self, step: Step) -> None:
+    def at(self, step: Step, group: str = PROCESSOR_GROUP) -> None:
         """See ``clients.Process``."""
         self.check()
-        self.world.at(self, step)
+        self.world.at(self, step, group)
         self.check()
 
     def check(self) -> None:

@@ -8,27 +8,30 @@ from collections.abc import Callable
 from itertools import accumulate
 from random import Random
 
-from confluent_kafka import KafkaError, KafkaException
-
 from schemas.events import INPUT_TOPICS, at_ms
 from schemas.outputs import CHANGELOGS, INNER_TOPICS, OUTPUT_TOPICS
 from streams.commit import ANY_PARTITION, CommitError
 from tests.simulation.broker import Broker
-from tests.simulation.clients import Tables
+from tests.simulation.clients import PROCESSOR_GROUP, SINK_GROUP, Tables
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.defects import Defect
+from tests.simulation.faults import ERRORS, Faults, draw
 from tests.simulation.steps import Step, Tally
 from tests.simulation.stories import CONFIGS, plan
-from tests.simulation.worker import Process
+from tests.simulation.worker import Process, Role
 from tests.strategies import DAY_MS, HOUR_MS, MINUTE_MS, START
 
-TRANSACTION_SECONDS = 10.0
+TRANSACTION_SECONDS = 4.0
 ROUNDS_TO_BEGIN = 3
 """After so many both workers have what is theirs."""
 MOST_ROUNDS = 80
 """Rounds in which everything that is left has to be done when nothing goes wrong any more."""
 RESTING_ACTIONS = 40
 """So many things more happen after the last record was published."""
+
+
+ON_THE_LOOP = (Step.RESTORING, Step.COMMITTED)
+"""Steps of the event loop's, not of a thread's: they can't take long."""
 
 
 class StuckError(Exception):
@@ -38,7 +41,10 @@ class StuckError(Exception):
 class World:
     """Everything that one seed brings about. ``tally`` and ``story`` say what it was."""
 
-    def __init__(self, seed: int, defect: Defect = Defect.NONE, told: bool = False) -> None:
+    def __init__(
+        self, seed: int, defect: Defect = Defect.NONE, faults: Faults | None = None, *, told: bool = False
+    ) -> None:
+        """Without ``faults`` they are the seed's, too; ``told``: the story is kept."""
         self.seed = seed
         self.defect = defect
         self.random = random = Random(seed)
@@ -47,18 +53,19 @@ class World:
         self.errors: list[str] = []
         """What ended a process and was no fault of ours."""
         self.loop = Clockwork()
+        self.faults = draw(random) if faults is None else faults
         self.config = random.choice(CONFIGS)
         self.plan = plan(
             random,
-            disorder=random.choice((0.0, 0.2, 1.0)),
-            duplicates=random.choice((0.0, 0.1, 0.5)),
-            bad=random.choice((0.0, 0.0, 0.05)),
+            disorder=self.faults.disorder_share,
+            duplicates=self.faults.duplicate_share,
+            bad=self.faults.bad_share,
         )
         self.tables = Tables()
         self.broker = Broker(
             (*INPUT_TOPICS, *OUTPUT_TOPICS, *INNER_TOPICS, *CHANGELOGS),
             random.randint(2, 4),
-            ("desk", "desk-sink"),
+            (PROCESSOR_GROUP, SINK_GROUP),
             random,
             lambda: self.wall_ms,
             self.loop.time,
@@ -72,22 +79,12 @@ class World:
         self._quiet = False
         self._depth = 0
         self._away = False
-        self._draw_faults()
-
-    def _draw_faults(self) -> None:
-        """Which faults this seed has, and how often: not all of them at once, or none would have the time to show."""
-        random = self.random
-
-        def share(*shares: float) -> float:
-            return random.choice((0.0, *shares))
-
-        self._crash_share = share(0.01, 0.03, 0.08)
-        self._error_share = share(0.005, 0.02)
-        self._stall_share = share(0.02, 0.05)
-        self._skewed = random.random() < 0.3
-        self._doubling = share(0.2)
         self._most_records = random.choice((2, 6, 12, 40))
-        self.broker.lazy_markers = random.random() < 0.5
+        self.broker.lazy_markers = self.faults.markers is not None
+        self._weigh_actions()
+
+    def _weigh_actions(self) -> None:
+        faults = self.faults
         weights: list[tuple[float, Callable[[], None]]] = [
             (5, self._publish),
             (26, self._poll_processor),
@@ -96,16 +93,17 @@ class World:
             (10, self._commit),
             (20, self._work),
             (10, self._hear),
-            (6, self._marker),
             (4, self._pass_time),
             (3, self._restart),
             (2, self._notice),
-            (share(0.3, 1), self._crash),
-            (share(0.3, 1), self._stop),
-            (share(0.5, 1.5), self._expel),
-            (share(1, 3), self._outage),
-            (share(0.5, 2), self._jump),
-            (share(0.5, 2), self._step_back),
+            (faults.markers or 0.0, self._marker),
+            (faults.crash, self._crash),
+            (faults.stop, self._stop),
+            (faults.expel, self._expel),
+            (faults.replace, self._replace),
+            (faults.outage, self._outage),
+            (faults.jump, self._jump),
+            (faults.step_back, self._step_back),
         ]
         self._actions = [action for _, action in weights]
         self._weights = list(accumulate(weight for weight, _ in weights))
@@ -126,28 +124,31 @@ class World:
         return self.random.randrange(number)
 
     def insert_times(self) -> int:
-        doubled = not self._quiet and self.random.random() < self._doubling
+        if self._away and self.defect is Defect.SINK_COMMITS_UNINSERTED:
+            return 0
+        doubled = not self._quiet and self.random.random() < self.faults.doubled_share
         self.tally.doubled_inserts += doubled
         return 1 + doubled
 
     def insert_fails(self) -> bool:
-        self.tally.failed_inserts += self._away
-        return self._away
+        fails = self._away and self.defect is not Defect.SINK_COMMITS_UNINSERTED
+        self.tally.failed_inserts += fails
+        return fails
 
-    def at(self, process: Process, step: Step) -> None:
+    def at(self, process: Process, step: Step, group: str) -> None:
         if self._quiet:
             return
         chance = self.random.random()
         if step in (Step.STARTING, Step.RESTORING):
             chance *= 4  # A worker that never gets on its feet shows little.
-        if chance < self._crash_share:
+        if chance < self.faults.crash_share:
             self._kill(process, step)
-        elif (chance := chance - self._crash_share) < self._error_share and step in ERRORS:
+        elif (chance := chance - self.faults.crash_share) < self.faults.error_share and step in ERRORS:
             self.tally.errors[step] += 1
             self.tell(f"{process}: error {step}")
             raise ERRORS[step]()
-        elif chance - self._error_share < self._stall_share and self._depth < 2 and step not in ON_THE_LOOP:
-            self._stall(process, step)
+        elif chance - self.faults.error_share < self.faults.stall_share and self._depth < 2 and step not in ON_THE_LOOP:
+            self._stall(process, step, group)
 
     def failed(self, process: Process, error: BaseException) -> None:
         self.tell(f"{process} ends: {error}")
@@ -169,6 +170,8 @@ class World:
                 for _ in range(ROUNDS_TO_BEGIN):
                     self._round()
                 self._quiet = False
+                for group in self.broker.groups.values():
+                    group.rebalances = 0
                 while self._published < len(self.plan.deliveries):
                     self._act()
                 for _ in range(RESTING_ACTIONS):
@@ -187,15 +190,15 @@ class World:
         self.random.choices(self._actions, cum_weights=self._weights)[0]()
         self.loop.settle()
 
-    def _stall(self, process: Process, step: Step) -> None:
+    def _stall(self, process: Process, step: Step, group: str) -> None:
         """The step takes long: others go on, and so does the process itself beside this thread."""
         self.tally.stalls[step] += 1
         self.tell(f"{process}: stalls {step}")
         self._depth += 1
-        process.stalled += 1
-        for _ in range(self.random.choice((3, 10, 30))):
+        if self.random.random() < 0.5:
+            self._expel_from(next(role for role in process.roles if role.group.name == group))
+        for _ in range(self.random.choice((3, 10, 30, 60, 90))):
             self._act()
-        process.stalled -= 1
         self._depth -= 1
         self.tell(f"{process}: goes on {step}")
 
@@ -231,9 +234,10 @@ class World:
             process.commit()
 
     def _work(self) -> None:
-        jobs = self.loop.jobs()
-        if jobs:
-            self.loop.work(self.random.choice(jobs))
+        for _ in range(self.random.choice((1, 1, 2, 8))):
+            jobs = self.loop.jobs()
+            if jobs:
+                self.loop.work(self.random.choice(jobs))
 
     def _hear(self) -> None:
         process = self._any()
@@ -250,14 +254,17 @@ class World:
     def _restart(self) -> None:
         """A supervisor starts a worker that is gone."""
         for name in self._lives:
-            if not any(process.name == name and process.alive for process in self.processes):
-                self._lives[name] += 1
-                skew_ms = self.random.choice((0, 400, -2 * MINUTE_MS, HOUR_MS)) if self._skewed else 0
-                process = Process(self, name, self._lives[name], skew_ms)
-                self.processes = [one for one in self.processes if one.name != name] + [process]
-                self.tell(f"{process} starts")
-                process.start()
+            if not any(process.name == name and process.life == self._lives[name] for process in self.alive):
+                self._start(name)
                 return
+
+    def _start(self, name: str) -> None:
+        self._lives[name] += 1
+        skew_ms = self.random.choice((0, 400, -2 * MINUTE_MS, HOUR_MS)) if self.faults.skewed and not self._quiet else 0
+        process = Process(self, name, self._lives[name], skew_ms)
+        self.processes = [*self.alive, process]
+        self.tell(f"{process} starts")
+        process.start()
 
     def _notice(self) -> None:
         """The brokers notice who is gone: members without a heartbeat, transactions that are open for long."""
@@ -297,11 +304,21 @@ class World:
     def _expel(self) -> None:
         process = self._any()
         if process is not None:
-            role = self.random.choice(process.roles)
-            if role.member is not None and role.member.id in role.group.members:
-                self.tally.expelled += 1
-                self.tell(f"group {role.group.name} thinks that {process} is gone")
-                role.group.leave(role.member.id)
+            self._expel_from(self.random.choice(process.roles))
+
+    def _expel_from(self, role: Role) -> None:
+        if role.member is not None and role.member.id in role.group.members:
+            self.tally.expelled += 1
+            self.tell(f"group {role.group.name} thinks that {role.member.id} is gone")
+            role.group.leave(role.member.id)
+
+    def _replace(self) -> None:
+        """A worker is started under the name of one that is still there."""
+        process = self._any()
+        if process is not None and process.life == self._lives[process.name]:
+            self.tally.replaced += 1
+            self.tell(f"{process} is thought to be gone by whoever starts workers")
+            self._start(process.name)
 
     def _outage(self) -> None:
         self._away = not self._away
@@ -329,8 +346,11 @@ class World:
 
     def _drain(self) -> None:
         self.tell("nothing goes wrong any more")
-        self._quiet, self._away, self._skewed = True, False, False
+        self._quiet, self._away = True, False
         self.broker.lazy_markers = False
+        for process in self.processes:
+            if process.life < self._lives[process.name]:
+                process.kill()
         latest_ms = max(self.newest_wall_ms, self.wall_ms, *(delivery.at_ms for delivery in self.plan.deliveries))
         self.wall_ms = latest_ms + self.random.choice((0, 1, 15 * MINUTE_MS, 2 * HOUR_MS, 7 * DAY_MS, 31 * DAY_MS))
         before = None
@@ -383,22 +403,3 @@ class World:
         ]
         lags = [f"{process} {process.sink.lag()}" for process in self.alive]
         return f"not settled: {', '.join(unsettled) or 'nobody'}; lags of the sinks: {', '.join(lags)}"
-
-
-def _error(code: int) -> Callable[[], Exception]:
-    return lambda: KafkaException(KafkaError(code, "simulated"))
-
-
-ON_THE_LOOP = (Step.RESTORING, Step.COMMITTED)
-"""Steps of the event loop's, not of a thread's: they can't take long."""
-ERRORS: dict[Step, Callable[[], Exception]] = {
-    Step.STARTING: _error(KafkaError._TIMED_OUT),
-    Step.BEGUN: _error(KafkaError._STATE),
-    Step.ENQUEUED: _error(KafkaError._TIMED_OUT),
-    Step.OFFSETS: _error(KafkaError.COORDINATOR_NOT_AVAILABLE),
-    Step.COMMIT_LOST: _error(KafkaError._TIMED_OUT),
-    Step.ANSWER_LOST: _error(KafkaError._TIMED_OUT),
-    Step.INSERTING: lambda: ConnectionResetError("Connection reset by peer"),
-    Step.INSERTED: lambda: TimeoutError("timed out"),
-}
-"""What a request may answer to a process that lives on."""

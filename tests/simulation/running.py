@@ -1,0 +1,66 @@
+"""Runs seeds, one after the other or on all cores."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import traceback
+from collections.abc import Iterable, Iterator
+from functools import partial
+from multiprocessing import get_context
+from typing import NamedTuple
+
+from tests.simulation.defects import Defect
+from tests.simulation.faults import Faults
+from tests.simulation.judge import Finding, judge
+from tests.simulation.steps import Tally
+from tests.simulation.world import StuckError, World
+
+AT_ONCE = 20
+"""Seeds that a core is given at a time."""
+YOUNG_OBJECTS = 50_000
+"""As a worker has it: little of what a seed leaves is a cycle."""
+
+
+class Outcome(NamedTuple):
+    """What one seed brought."""
+
+    seed: int
+    tally: Tally
+    findings: list[Finding]
+    story: list[str]
+    """What happened, where it was asked for."""
+
+
+def run_seed(seed: int, defect: Defect = Defect.NONE, faults: Faults | None = None, *, told: bool = False) -> Outcome:
+    """Run one seed and judge its end. An error of the program is a finding, too."""
+    world = World(seed, defect, faults, told=told)
+    try:
+        world.run()
+        findings = judge(world)
+    except StuckError as error:
+        findings = [Finding("wrong", error) for error in (str(error), *world.errors)]
+    except Exception:
+        findings = [Finding("wrong", traceback.format_exc())]
+    for finding in findings:
+        setattr(world.tally, finding.kind, getattr(world.tally, finding.kind) + 1)
+    return Outcome(seed, world.tally, findings, world.story or [])
+
+
+def run_seeds(seeds: Iterable[int], defect: Defect = Defect.NONE, jobs: int | None = None) -> Iterator[Outcome]:
+    """Run many seeds, by default on all cores; in any order."""
+    jobs = jobs or os.cpu_count() or 1
+    run = partial(run_seed, defect=defect)
+    if jobs == 1:
+        yield from map(run, seeds)
+        return
+    with get_context("fork").Pool(jobs, set_up) as pool:
+        yield from pool.imap_unordered(run, seeds, AT_ONCE)
+
+
+def set_up() -> None:
+    """What a process is told that runs many seeds: no log, no searching for garbage among few objects."""
+    logging.disable(logging.CRITICAL)
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 50, 1_000)
