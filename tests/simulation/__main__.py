@@ -34,28 +34,21 @@ def simulate(
     first: Annotated[int, typer.Option(metavar="N", help="The first of them.")] = 1,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Run this one alone, and tell its story.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Cores to use; by default all.")] = None,
-    defect: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"Put a known error into the system: {', '.join(one.name.lower() for one in Defect)}.",
-        ),
-    ] = None,
+    defect: Annotated[Defect, typer.Option(help="Put a known error into the system.")] = Defect.NONE,
     answer: Annotated[Format, typer.Option("--format", help="How to tell the outcome.")] = Format.text,
 ) -> None:
     """Run the worker's core against an in-memory log with crashes, rebalances, outages and jumping clocks.
 
     The end of each seed is compared with the oracle. Exits with 1 where one differs.
     """
-    found = _defect(defect)
     began = time.monotonic()
     if seed is not None:
         set_up()
-        outcomes = [run_seed(seed, found, told=True)]
+        outcomes = [run_seed(seed, defect, told=True)]
     else:
         outcomes = []
         told_at = began
-        for outcome in run_seeds(range(first, first + seeds), found, jobs):
+        for outcome in run_seeds(range(first, first + seeds), defect, jobs):
             outcomes.append(outcome)
             if outcome.findings:
                 print(_failure(outcome), file=sys.stderr)
@@ -75,14 +68,6 @@ def simulate(
             print(_failure(failed[0]))
         print(_as_text(total, seconds))
     raise typer.Exit(1 if failed else 0)
-
-
-def _defect(name: str | None) -> Defect:
-    try:
-        return Defect[(name or "none").upper()]
-    except KeyError:
-        known = ", ".join(one.name.lower() for one in Defect)
-        raise typer.BadParameter(f"no defect {name!r}; expected one of {known}", param_hint="--defect") from None
 
 
 def _failure(outcome: Outcome) -> str:

@@ -16,9 +16,7 @@ from typing import NamedTuple
 
 from streams.partitioner import partition_of
 from tests.simulation.defects import Defect
-
-Place = tuple[str, int]
-"""Topic and partition."""
+from tests.simulation.groups import Group, Member, Place
 
 
 class Fate(Enum):
@@ -35,6 +33,8 @@ class Transaction:
     def __init__(self, began_at: float) -> None:
         self.began_at = began_at
         self.fate = Fate.OPEN
+        self.size = 0
+        """How many records it holds."""
         self.places: list[Place] = []
         self.offsets: dict[str, dict[Place, int]] = {}
         """By group; they hold when the transaction's marker has come to the group."""
@@ -89,69 +89,9 @@ class RefusedError(Exception):
     """The broker refuses a request of somebody who has been replaced."""
 
 
-class Member(NamedTuple):
-    """A consumer as its group knows it: the metadata that goes with offsets."""
-
-    group: str
-    id: str
-    generation: int
-
-
-class Group:
-    """A consumer group: who is in it, who owns which partition numbers, what is committed."""
-
-    def __init__(self, name: str, numbers: int) -> None:
-        self.name = name
-        self.generation = 0
-        self.preparing = False
-        """A rebalance has begun and waits until all members have given back what they own."""
-        self.members: dict[str, list[int]] = {}
-        """To the partition numbers that each owns."""
-        self.offsets: dict[Place, int] = {}
-        self.rebalances = 0
-        self._numbers = numbers
-        self._joined: list[str] = []
-
-    def join(self, member: str) -> None:
-        """A new member; the others have to give back what they own."""
-        self.members[member] = []
-        self._joined.append(member)
-        self._rebalance()
-
-    def leave(self, member: str) -> None:
-        """A member goes, or is thought to be gone."""
-        if self.members.pop(member, None) is not None:
-            self._joined = [one for one in self._joined if one != member]
-            self._rebalance()
-
-    def has_joined(self, member: str) -> bool:
-        """Whether a member waits for the others."""
-        return member in self._joined
-
-    def gave_back(self, member: str) -> None:
-        """A member has given back what it owned, and waits for the others."""
-        if member in self.members and member not in self._joined:
-            self._joined.append(member)
-            self._complete()
-
-    def _rebalance(self) -> None:
-        if not self.preparing:
-            self.preparing = True
-            self.rebalances += 1
-        self._complete()
-
-    def _complete(self) -> None:
-        if self.members and all(member in self._joined for member in self.members):
-            self.preparing = False
-            self.generation += 1
-            self._joined = []
-            members = sorted(self.members)
-            for place, member in enumerate(members):
-                self.members[member] = [n for n in range(self._numbers) if n * len(members) // self._numbers == place]
-
-
 @dataclass
 class _Producer:
+    name: str
     epoch: int = 0
     transaction: Transaction | None = None
     markers: list[tuple[Transaction, Place | str]] = field(default_factory=list)
@@ -169,11 +109,12 @@ class Broker:
         random: Random,
         clock_ms: Callable[[], int],
         seconds: Callable[[], float],
+        tell: Callable[[str], None],
         defect: Defect = Defect.NONE,
     ) -> None:
         self.numbers = numbers
         self.logs = {(topic, number): Log() for topic in topics for number in range(numbers)}
-        self.groups = {name: Group(name, numbers) for name in groups}
+        self.groups = {name: Group(name, numbers, tell) for name in groups}
         self.lazy_markers = False
         """Markers come when they are sent on their way (:meth:`send_marker`), not at once."""
         self.fenced = 0
@@ -182,6 +123,7 @@ class Broker:
         self._random = random
         self._clock_ms = clock_ms
         self._seconds = seconds
+        self._tell = tell
         self._defect = defect
         self._producers: dict[str, _Producer] = {}
         self._waiting: list[asyncio.Future[None]] = []
@@ -200,9 +142,11 @@ class Broker:
         """Write one record; a negative number stands for the partition of its key."""
         place = topic, partition_of(key or b"", self.numbers) if number < 0 else number
         log = self.logs[place]
-        if transaction is not None and transaction not in log.open:
-            log.open[transaction] = log.end
-            transaction.places.append(place)
+        if transaction is not None:
+            transaction.size += 1
+            if transaction not in log.open:
+                log.open[transaction] = log.end
+                transaction.places.append(place)
         log.entries.append(Entry(key, value, self._clock_ms(), headers, transaction))
 
     def committed(self, topic: str) -> list[tuple[int, Found]]:
@@ -213,7 +157,7 @@ class Broker:
 
     def begin_life(self, transactional_id: str) -> int:
         """A producer begins under an id (``InitProducerId``): whoever had it is fenced. Returns its epoch."""
-        producer = self._producers.setdefault(transactional_id, _Producer())
+        producer = self._producers.setdefault(transactional_id, _Producer(transactional_id))
         self._end_life(producer)
         return producer.epoch
 
@@ -276,6 +220,7 @@ class Broker:
         assert transaction is not None
         producer.transaction = None
         transaction.fate = fate
+        self._tell(f"{producer.name} epoch {producer.epoch}: {transaction.size} records {fate.value}")
         self.commits += fate is Fate.COMMITTED
         producer.markers = [(transaction, to) for to in (*transaction.places, *transaction.offsets)]
         self._random.shuffle(producer.markers)

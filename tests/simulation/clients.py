@@ -11,7 +11,8 @@ from faust.types import TP
 from sinks.tables import TABLES
 from streams.transport import Batch
 from streams.transport.positions import Positions
-from tests.simulation.broker import Broker, Fate, Member, Place, RefusedError
+from tests.simulation.broker import Broker, Fate, RefusedError
+from tests.simulation.groups import Member, Place
 from tests.simulation.steps import Step
 
 PROCESSOR_GROUP = "desk"

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 
-class Defect(Enum):
+class Defect(StrEnum):
     """One known error in what exactly-once rests on."""
 
     NONE = "none"
-    OFFSETS_OUTSIDE_TRANSACTION = "offsets hold although their transaction is aborted"
-    GENERATION_NOT_FENCED = "a worker that was expelled from its group may still commit offsets"
-    EPOCH_NOT_FENCED = "a producer that was replaced may still commit"
-    UNSTABLE_OFFSETS = "offsets are read while a transaction that holds newer ones is open"
-    RESTORE_TO_STABLE_END = "a restore does not wait for transactions that are still open"
-    RESTORE_UNCOMMITTED = "a restore reads records of aborted transactions"
-    STATE_KEPT_AFTER_ABORT = "a worker goes on with its state after a transaction that was aborted"
-    SINK_COMMITS_UNINSERTED = "the sink commits offsets of rows that were not inserted"
+    OFFSETS_OUTSIDE_TRANSACTION = "offsets-outside-transaction"
+    """Offsets hold although their transaction is aborted."""
+    GENERATION_NOT_FENCED = "generation-not-fenced"
+    """A worker that was expelled from its group may still commit offsets."""
+    EPOCH_NOT_FENCED = "epoch-not-fenced"
+    """A producer that was replaced may still commit."""
+    UNSTABLE_OFFSETS = "unstable-offsets"
+    """Offsets are read while a transaction that holds newer ones is open."""
+    RESTORE_TO_STABLE_END = "restore-to-stable-end"
+    """A restore does not wait for transactions that are still open."""
+    RESTORE_UNCOMMITTED = "restore-uncommitted"
+    """A restore reads records of aborted transactions."""
+    STATE_KEPT_AFTER_ABORT = "state-kept-after-abort"
+    """A worker goes on with its state after a transaction that was aborted."""
+    SINK_COMMITS_UNINSERTED = "sink-commits-uninserted"
+    """The sink commits offsets of rows that were not inserted."""

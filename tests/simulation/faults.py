@@ -55,12 +55,12 @@ def draw(random: Random) -> Faults:
         doubled_share=random.choice((0.0, 0.2)),
         markers=random.choice((None, 1.0, 2.0, 6.0)),
         crash=random.choice((0.0, 0.2, 0.5)),
-        stop=random.choice((0.0, 0.3, 1.0)),
+        stop=random.choice((0.0, 0.2, 0.6)),
         expel=random.choice((0.0, 0.3, 1.0)),
         replace=random.choice((0.0, 0.2, 0.5)),
-        outage=random.choice((0.0, 1.0, 3.0)),
-        jump=random.choice((0.0, 0.5, 2.0)),
-        step_back=random.choice((0.0, 0.5, 2.0)),
+        outage=random.choice((0.0, 0.5, 1.5)),
+        jump=random.choice((0.0, 0.3, 1.0)),
+        step_back=random.choice((0.0, 0.3, 1.0)),
     )
 
 

@@ -10,14 +10,13 @@ import msgspec
 from confluent_kafka import Message
 
 from schemas.outputs import CELLS, DEAD_LETTERS, FACTS, LATE, SLA_EVENTS, Cell, SlaEvent, TicketFacts
-from sinks.rows import blocks
+from sinks.rows import SINK_TOPICS, blocks
 from streams.figures import WINDOWS_SECONDS
 from streams.live import LiveFigures
 from tests import oracle
 from tests.domain.live_counts import backlog_of, counted, running_of, unanswered_of
 from tests.domain.partitions import Topics, without_time
 from tests.simulation.clients import Tables
-from tests.simulation.worker import SINK_TOPICS
 from tests.simulation.world import World
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import random
 import traceback
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -13,9 +14,11 @@ from typing import NamedTuple
 
 from tests.simulation.defects import Defect
 from tests.simulation.faults import Faults
+from tests.simulation.happenings import Happenings
 from tests.simulation.judge import Finding, judge
 from tests.simulation.steps import Tally
-from tests.simulation.world import StuckError, World
+from tests.simulation.undisturbed import StuckError, begin, end
+from tests.simulation.world import World
 
 AT_ONCE = 20
 """Seeds that a core is given at a time."""
@@ -37,7 +40,7 @@ def run_seed(seed: int, defect: Defect = Defect.NONE, faults: Faults | None = No
     """Run one seed and judge its end. An error of the program is a finding, too."""
     world = World(seed, defect, faults, told=told)
     try:
-        world.run()
+        _run(world)
         findings = judge(world)
     except StuckError as error:
         findings = [Finding("wrong", error) for error in (str(error), *world.errors)]
@@ -48,6 +51,23 @@ def run_seed(seed: int, defect: Defect = Defect.NONE, faults: Faults | None = No
     return Outcome(seed, world.tally, findings, world.story or [])
 
 
+def _run(world: World) -> None:
+    kept = random.getstate()
+    random.seed(world.seed)  # The sink's pauses have jitter.
+    try:
+        with world.loop.running():
+            begin(world)
+            Happenings(world).happen()
+            end(world)
+    finally:
+        random.setstate(kept)
+    tally, broker = world.tally, world.broker
+    tally.events, tally.duplicates = len(world.plan.deliveries), world.plan.duplicates
+    tally.commits, tally.fenced = broker.commits, broker.fenced
+    tally.rebalances = sum(group.rebalances for group in broker.groups.values())
+    world.errors += ["".join(traceback.format_exception(error)) for error in world.loop.errors]
+
+
 def run_seeds(seeds: Iterable[int], defect: Defect = Defect.NONE, jobs: int | None = None) -> Iterator[Outcome]:
     """Run many seeds, by default on all cores; in any order."""
     jobs = jobs or os.cpu_count() or 1
@@ -55,7 +75,7 @@ def run_seeds(seeds: Iterable[int], defect: Defect = Defect.NONE, jobs: int | No
     if jobs == 1:
         yield from map(run, seeds)
         return
-    with get_context("fork").Pool(jobs, set_up) as pool:
+    with get_context("spawn").Pool(jobs, set_up) as pool:
         yield from pool.imap_unordered(run, seeds, AT_ONCE)
 
 
