@@ -46,7 +46,7 @@ class Entry(NamedTuple):
     key: bytes | None
     value: bytes | None
     at_ms: int
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
     transaction: Transaction | None
     is_marker: bool = False
 
@@ -136,10 +136,11 @@ class Broker:
         number: int,
         key: bytes | None,
         value: bytes | None,
-        headers: Sequence[tuple[str, bytes]] = (),
+        headers: Sequence[tuple[str, bytes | None]] = (),
         transaction: Transaction | None = None,
+        at_ms: int = 0,
     ) -> None:
-        """Write one record; a negative number stands for the partition of its key."""
+        """Write one record; a negative number stands for the partition of its key, the time 0 for now."""
         place = topic, partition_of(key or b"", self.numbers) if number < 0 else number
         log = self.logs[place]
         if transaction is not None:
@@ -147,7 +148,7 @@ class Broker:
             if transaction not in log.open:
                 log.open[transaction] = log.end
                 transaction.places.append(place)
-        log.entries.append(Entry(key, value, self._clock_ms(), headers, transaction))
+        log.entries.append(Entry(key, value, at_ms or self._clock_ms(), headers, transaction))
 
     def committed(self, topic: str) -> list[tuple[int, Found]]:
         """All records of a topic that ``read_committed`` shows, with their partitions."""

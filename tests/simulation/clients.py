@@ -53,7 +53,7 @@ class SimulatedProducer:
         for number, record in enumerate(records):
             if number == struck:
                 self._process.at(Step.ENQUEUEING, self._group)
-            self._append(topic, partition, record["key"], record["value"], ())
+            self._append(topic, partition, record["key"], record["value"])
         return len(records)
 
     def produce(
@@ -63,13 +63,19 @@ class SimulatedProducer:
         key: bytes | None = None,
         partition: int = -1,
         *,
-        headers: Sequence[tuple[str, bytes]] = (),
-        **_: Any,
+        timestamp: int = 0,
+        headers: Sequence[tuple[str, bytes | None]] = (),
     ) -> None:
-        self._append(topic, partition, key, value, headers)
+        self._append(topic, partition, key, value, headers, timestamp)
 
     def _append(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+        at_ms: int = 0,
     ) -> None:
         # As with librdkafka, a record only goes into a queue: a fenced producer hears of it later.
         if self._refused is None:
@@ -78,7 +84,7 @@ class SimulatedProducer:
             except RefusedError as error:
                 self._refused = error
             else:
-                self._broker.append(topic, partition, key, value, headers, transaction)
+                self._broker.append(topic, partition, key, value, headers, transaction, at_ms)
 
     def poll(self, timeout: float = -1) -> int:
         return 0

@@ -6,6 +6,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -129,7 +130,8 @@ class Clockwork(asyncio.AbstractEventLoop):
                 if not future.cancelled():
                     future.set_result(result)
 
-        self._jobs.append((executor, job))
+        # Of a pool the committer's alone counts: it has one thread, the others have as many as are asked for.
+        self._jobs.append((executor if isinstance(executor, ThreadPoolExecutor) else None, job))
         return future
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ def judge(world: World) -> list[Finding]:
     return [
         *(Finding("wrong", error) for error in world.errors),
         *_of_facts(topics, answers),
-        *_of_figures(topics, answers),
+        *_of_figures(world, topics, answers),
         *_of_sla_events(topics, answers),
         *_of_refused(world),
         *_of_live(world, answers),
@@ -68,8 +68,8 @@ def _of_facts(topics: Topics, answers: oracle.Answers) -> Iterator[Finding]:
         yield Finding("wrong", f"facts of {ticket_id}, of which there are no events")
 
 
-def _of_figures(topics: Topics, answers: oracle.Answers) -> Iterator[Finding]:
-    found = topics.cells_of("hour")
+def _of_figures(world: World, topics: Topics, answers: oracle.Answers) -> Iterator[Finding]:
+    found = topics.cells_of("hour", world.config.dimensions)
     expected = answers.cells("hour")
     if found != expected:
         yield Finding("wrong", f"cells: {_difference(found, expected)}")

@@ -16,6 +16,9 @@ from tests.simulation.faults import ZOMBIES
 from tests.simulation.running import run_seed, run_seeds
 from tests.simulation.steps import Step, Tally
 
+pytestmark = pytest.mark.timeout(600)
+"""A thousand seeds take a minute of one core; beside other tests they get less than one."""
+
 SEEDS = 1_000
 MOST_SEEDS = 300
 """So many seeds a defect may take to show; most show within ten."""

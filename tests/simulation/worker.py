@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
+
+from faust.types import TP
 
 from sinks.agent import SinkAgent
 from sinks.rows import SINK_TOPICS
