@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import subprocess
 import tempfile
@@ -21,6 +22,10 @@ FLAGS = (
 DEADLINE_SECONDS = 30
 
 
+class NavigatedError(Exception):
+    """The page went elsewhere while something was asked of it."""
+
+
 class Tab:
     """One page in the browser."""
 
@@ -37,6 +42,8 @@ class Tab:
         while True:
             message = await self._socket.receive_json(timeout=DEADLINE_SECONDS)
             if message.get("id") == number:
+                if "navigated" in message.get("error", {}).get("message", ""):
+                    raise NavigatedError
                 assert "error" not in message, message["error"]
                 return dict(message["result"])
             if message.get("method") == "Runtime.exceptionThrown":
@@ -66,16 +73,20 @@ class Tab:
         await self.send("Emulation.setEmulatedMedia", features=[scheme])
 
     async def wait(self, script: str) -> None:
-        """Until the expression is true in the page."""
-        # Asked in the page at each frame, so that nothing is missed and nobody sleeps.
-        done = await self.run(
-            f"""new Promise((resolve) => {{
-                const until = Date.now() + {DEADLINE_SECONDS * 1000 - 5000};
-                const look = () => {{ let met = false; try {{ met = {script}; }} catch {{}}
-                    met ? resolve(true) : Date.now() > until ? resolve(false) : setTimeout(look, 20); }};
-                look();
-            }})"""
-        )
+        """Until the expression is true in the page, or in the one that it leads to."""
+        until = time.monotonic() + DEADLINE_SECONDS - 5
+        done = False
+        while not done and time.monotonic() < until:
+            # Asked in the page again and again, so that nothing is missed and nobody sleeps.
+            with contextlib.suppress(NavigatedError):
+                done = await self.run(
+                    f"""new Promise((resolve) => {{
+                        const until = Date.now() + {1000 * (until - time.monotonic())};
+                        const look = () => {{ let met = false; try {{ met = {script}; }} catch {{}}
+                            met ? resolve(true) : Date.now() > until ? resolve(false) : setTimeout(look, 20); }};
+                        look();
+                    }})"""
+                )
         assert done, f"never true in the page: {script}\n{await self.run('document.body.innerText')}"
 
     async def text(self, selector: str) -> str:

@@ -220,6 +220,57 @@ def test_a_worker_that_restores_says_so(browse: Browse, worker: Worker) -> None:
         browse(look)
 
 
+TOKEN = "a-token-of-the-tests.0123456789+/="
+
+
+class NoTickets:
+    config = Settings().domain()
+
+    def look_up(self, ticket_id: str) -> None:
+        return None
+
+
+def typed(token: str) -> str:
+    return (
+        f"(() => {{ document.querySelector('#token').value = {token!r};"
+        " document.querySelector('#sign-in button').click(); })()"
+    )
+
+
+def test_the_token_is_asked_for_once_and_stands_in_no_address(browse: Browse, worker: Worker) -> None:
+    worker.token, worker.tickets = TOKEN, NoTickets()  # type: ignore[assignment]
+
+    async def look(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/#7d")
+        await tab.wait("document.querySelector('#sign-in')?.innerText.includes('asks for its token')")
+        await tab.run(typed("this-is-not-the-token"))
+        await tab.wait("document.querySelector('#sign-in')?.innerText.includes('does not know')")
+        await tab.run(typed(TOKEN))
+        await tab.wait(DRAWN)
+        # What a link leads to is asked for with the token, too, without another word.
+        await tab.run(
+            "(() => { document.querySelector('#ticket').value = 'T/1';"
+            " document.querySelector('#explain button').click(); })()"
+        )
+        await tab.wait("document.querySelector('h1')?.innerText === 'No such ticket'")
+        assert "no event of ticket T/1" in await tab.text("main")
+        await tab.wait("getComputedStyle(document.body).margin === '0px 20px'")
+        assert await tab.run("location.href") == f"{worker.url}/tickets/T%2F1"
+        await tab.open(f"{worker.url}/metrics")
+        await tab.wait("document.querySelector('pre')?.innerText.includes('support_tickets_created')")
+        assert all("401" in error or "404" in error for error in tab.errors)
+        tab.errors.clear()
+
+    async def look_by_a_link(tab: Tab) -> None:
+        await tab.open(f"{worker.url}/#token={TOKEN}")
+        await tab.wait(DRAWN)
+        assert await tab.run("location.href") == f"{worker.url}/"
+
+    with running(worker):
+        browse(look)
+        browse(look_by_a_link)
+
+
 def test_names_from_events_are_text_and_nothing_runs(browse: Browse, worker: Worker) -> None:
     bad = Group("channel", "<img src=x onerror=\"document.title='owned'\">")
     worker.live = replace(worker.live, backlog={EVERYTHING: {"open": 1}, bad: {"open": 1}})
