@@ -33,16 +33,17 @@ async def main() -> None:
         for number in range(asked["partitions"])
     ]
     began = time.monotonic()
-    records = await read_to_end(
+    ends = await read_to_end(
         {"bootstrap.servers": asked["bootstrap"]},
-        {TP(HISTORIES, partition.number): partition.restore for partition in partitions},
+        {TP(HISTORIES, partition.number): (0, partition.restore) for partition in partitions},
     )
     middle = time.monotonic()
     for partition in partitions:
         partition.restored()
     ended = time.monotonic()
     answer = {
-        "records": records,
+        # Ends of transactions have an offset, too; they are few.
+        "records": sum(ends.values()),
         "tickets": sum(map(len, partitions)),
         "read_seconds": middle - began,
         "rebuild_seconds": ended - middle,

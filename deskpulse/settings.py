@@ -140,6 +140,11 @@ class Worker(Section):
         le=10_000,
         description="Values of one dimension with live gauges of their own; the rest is `other`.",
     )
+    state_folder: Path | None = Field(
+        default=None,
+        description="Folder for the state of the partitions, for more tickets than fit in memory; a restart then reads "
+        "only what is new. Of this worker alone; needs the extra `disk`. In memory where absent.",
+    )
     session_timeout: PositiveDuration = Field(
         default=timedelta(seconds=10),
         description="After this without a heartbeat the group gives the partitions to others.",

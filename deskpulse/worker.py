@@ -97,6 +97,7 @@ def processor_of(settings: Settings, app: App, committer: TransactionalCommitter
             dimension_limit=worker.dimension_limit,
             dead_letter_limit=worker.dead_letter_limit,
             dead_letter_window=worker.dead_letter_window,
+            state_folder=worker.state_folder,
         ),
         refused_before=partial(refused_before, settings.kafka.client()),
     )

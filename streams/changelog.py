@@ -45,6 +45,11 @@ def prefix(fingerprint: bytes) -> bytes:
     return bytes((TICKET,)) + fingerprint
 
 
+def is_note(key: bytes, value: bytes | None) -> bool:
+    """Whether it is no ticket that is tracked: what is not kept with the tickets."""
+    return value is None or value[0] == LEFT or key in (CLOCK, POLICIES) or key[:1] == COMBINATION
+
+
 def left_record(key: bytes, at: int) -> Output:
     """A ticket left at ``at`` (milliseconds)."""
     return {"key": key, "value": bytes((LEFT,)) + at.to_bytes(8, "big")}

@@ -17,7 +17,7 @@ from msgspec import Struct
 from schemas.outputs import CustomerContact, CustomerTicket
 from streams.facts import RECOVERY_MS, Facts
 from streams.published import Output, encode
-from streams.shelf import Shelf
+from streams.shelf import Shelf, Store
 
 MOST_TICKETS: Final = 200
 """Who has more tickets within the horizon is no person but an integration or a default: its tickets mean nothing to
@@ -55,6 +55,11 @@ class Entry(Struct, array_like=True, gc=False):
 
 _decode_entries: Final = msgspec.msgpack.Decoder(list[Entry]).decode
 _encode_entries: Final = msgspec.msgpack.Encoder().encode
+
+
+def is_note(key: bytes, value: bytes | None) -> bool:
+    """Whether a record of the changelog is no customer."""
+    return key == RULE
 
 
 def of_facts(ticket_id: str, facts: Facts) -> CustomerTicket | None:
@@ -126,13 +131,14 @@ def contacts(entries: Sequence[Entry], fcr_ms: int) -> list[tuple[Entry, tuple[i
 class Customers:
     """The customers of one partition."""
 
-    def __init__(self, fcr_ms: int) -> None:
+    def __init__(self, fcr_ms: int, resting: Store | None = None) -> None:
+        """``resting``: where customers are kept; by default in memory."""
         self._fcr_ms = fcr_ms
         self._rule: bytes | None = None
         """The rule by which all customers of the changelog were judged, as :data:`RULE` has it."""
         self._outdated: list[bytes] = []
         """Customers that are to be judged anew, by another rule than they were."""
-        self._resting = Shelf()
+        self._resting: Store = Shelf() if resting is None else resting
         self._touched: dict[bytes, dict[str, Entry] | None] = {}
         """None for one with more than :data:`MOST_TICKETS`."""
         self._contacts: list[tuple[int, Output]] = []

@@ -25,7 +25,7 @@ from streams.history import Contact, HistoryFullError
 from streams.late import would_change
 from streams.live import SlaLabels
 from streams.published import CellRecords, Output, encode
-from streams.shelf import Shelf
+from streams.shelf import Shelf, Store
 from streams.telling import Making, Teller
 from streams.ticket import Ticket, Told
 from streams.timers import Timers
@@ -90,8 +90,9 @@ class Partition:
         config: DomainConfig,
         watermark: Watermark,
         teller: Teller | None = None,
+        resting: Store | None = None,
     ) -> None:
-        """``teller``: by default one of the partition's own."""
+        """``teller``: by default one of its own. ``resting``: where tickets are kept; by default in memory."""
         self.number = number
         self.config = config
         self.watermark = watermark
@@ -102,7 +103,7 @@ class Partition:
         hours = None if config.horizon_ms is None else -(-config.horizon_ms // (60 * _MINUTE_MS)) + 1
         self.panes = {"minute": Panes(RESOLUTIONS["minute"], MINUTES_KEPT), "hour": Panes(RESOLUTIONS["hour"], hours)}
         self.backlog = Backlog()
-        self._resting = Shelf()
+        self._resting: Store = Shelf() if resting is None else resting
         self._touched: dict[bytes, Ticket] = {}
         self._outdated: dict[bytes, bool] = {}
         """Tickets that are to be derived anew, and whether it is known what they have told."""
@@ -368,6 +369,10 @@ class Partition:
 
     # -- restoring
 
+    def outdate(self) -> None:
+        """All tickets that are here already were derived by other rules."""
+        self._outdated = {key: True for key, _ in self._resting.items()}
+
     def restore(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Take in some records of the changelog, in their order. Raises ``history.UnreadableHistoryError``."""
         current = self._prefix
@@ -410,6 +415,7 @@ class Partition:
         those of old versions it is not known what they have told: it is taken to be what they would tell now.
         """
         now = self.watermark.value
+        self._left = dict(sorted(self._left.items(), key=lambda left: left[1]))
         for panes in self.panes.values():
             panes.advance(now // _MINUTE_MS)
         used: set[int] = set()

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, cast
 
 from faust.types import TP
@@ -19,6 +20,7 @@ from faust.types import TP
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import (
     CELLS,
+    CHANGELOGS,
     CONTACTS,
     CUSTOMER_TICKETS,
     CUSTOMERS,
@@ -36,10 +38,14 @@ from streams.commit import ANY_PARTITION, Annotated, Cut, Output, TransactionalC
 from streams.config import DAY_MS, DomainConfig
 from streams.customers import Customers
 from streams.dead_letters import DeadLetterLimit
+from streams.kept import KeptPartition, open_disk
 from streams.live import Health, LiveFigures, SlaLabels
-from streams.partition import Partition, Refused
+from streams.partition import Counters, Partition, Refused
 from streams.picture import picture
-from streams.restore import ReadBack, Records, read_to_end
+from streams.published import Output as Record
+from streams.restore import ReadBack, read_to_end, topic_ids
+from streams.restore import ends as changelog_ends
+from streams.shelf import Store
 from streams.telling import Teller
 from streams.transport import App, Batch, Consumer
 from streams.watermark import Watermark
@@ -61,6 +67,9 @@ _MOST_TICKETS: Final = 100_000
 _MANY_RECORDS: Final = 10_000
 """So many records end a transaction between two partitions."""
 _RESTORE_SECONDS: Final = 600.0
+_SETTLED_EVERY_SECONDS: Final = 30.0
+"""What a state on disk may lack after a crash, and is then read from Kafka."""
+_SETTLE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,8 @@ class ProcessorConfig:
     """The share of refused records of a topic, 0 to 1, beyond which the worker stops."""
     dead_letter_window: int = 1_000
     """Of how many of its last records, at least."""
+    state_folder: Path | None = None
+    """Where the state lies beside the memory, see ``streams.kept``."""
 
 
 RefusedBefore = Callable[[Mapping[tuple[str, int], int], int], Mapping[str, tuple[int, Mapping[str, int]]]]
@@ -116,6 +127,8 @@ class Processor:
         self._dead_letters = DeadLetterLimit(config.dead_letter_limit, config.dead_letter_window)
         self._partitions: dict[int, Partition] = {}
         self._customers: dict[int, Customers] = {}
+        self._kept: dict[int, KeptPartition] = {}
+        self._settled_at = time.monotonic()
         self._has_policies = bool(config.domain.policies)
         self._due = False
         """Something became due since the last cut that agreements may be about."""
@@ -127,7 +140,7 @@ class Processor:
         self._room.set()
         self._committed_at = time.monotonic()
         self._assigned = False
-        self._gone: list[Partition] = []
+        self._gone: list[Counters] = []
 
     @property
     def _consumer(self) -> Consumer:
@@ -214,7 +227,11 @@ class Processor:
                 self.commits += 1
                 self.published += published
                 self._inner_told += inner
+                for kept in self._kept.values():
+                    kept.committed()
             self._committed_at = time.monotonic()
+            if self.config.state_folder and self._committed_at - self._settled_at > _SETTLED_EVERY_SECONDS:
+                await self._settle()
 
     async def _cuts(self) -> AsyncIterator[Cut]:
         """Cut one partition after the other: each is whole with its own offsets, and others may be fed in between.
@@ -231,6 +248,8 @@ class Processor:
                 records, annotated, offsets = [], [], {}
             if self._partitions.get(number) is not partition:
                 return  # Lost meanwhile, and with it all others.
+            histories: list[Record] = []
+            customer_tickets: list[Record] = []
             if partition.pending:
                 # What is unread may be of other tickets of the same customers.
                 heard = all(self._consumer.at_end(TP(topic, number)) for topic in INNER_TOPICS)
@@ -240,11 +259,14 @@ class Processor:
                     for topic, outputs in published.records.items()
                 ]
                 annotated += [_annotated(number, refused) for refused in published.refused]
+                histories = published.records.get(HISTORIES, [])
             customers = self._customers[number]
             if customers.pending:
                 contacts, changelog = customers.cut()
                 records += [(CONTACTS, of, cast(list[Output], outputs)) for of, outputs in contacts.items()]
                 records.append((CUSTOMER_TICKETS, number, cast(list[Output], changelog)))
+                customer_tickets = changelog
+            self._kept[number].cut(histories, customer_tickets)
             for topic in READ_TOPICS:
                 applied = self._uncommitted.pop((topic, number), None)
                 if applied is not None:
@@ -260,21 +282,15 @@ class Processor:
     async def assigned(self, partitions: set[TP]) -> None:
         """Restore the state of the partitions from the changelog."""
         began = time.monotonic()
-        restored: dict[int, Partition] = {}
-        customers: dict[int, Customers] = {}
-        wanted: dict[TP, Callable[[Records], None]] = {}
-        domain = self.config.domain
-        for number in sorted({tp.partition for tp in partitions}):
-            watermark = Watermark(INPUT_TOPICS, self.config.grace_ms, self.config.event_clock)
-            restored[number] = Partition(number, domain, watermark, Teller(domain, number, self._patches))
-            customers[number] = Customers(domain.fcr_days * DAY_MS)
-            wanted[TP(HISTORIES, number)] = restored[number].restore
-            wanted[TP(CUSTOMER_TICKETS, number)] = customers[number].restore
+        self._kept = await asyncio.to_thread(self._open, {tp.partition for tp in partitions})
+        wanted = {tp: how for kept in self._kept.values() for tp, how in kept.wanted().items()}
         if wanted:
-            await self._read_back(self._client, wanted, deadline_seconds=_RESTORE_SECONDS)
-        for number, partition in restored.items():
-            await asyncio.to_thread(partition.restored)
-            customers[number].restored()
+            ends = await self._read_back(self._client, wanted, deadline_seconds=_RESTORE_SECONDS)
+            for kept in self._kept.values():
+                await asyncio.to_thread(kept.restored)
+                kept.settle(ends, self._clock_ms())
+        restored = {number: kept.partition for number, kept in self._kept.items()}
+        customers = {number: kept.customers for number, kept in self._kept.items()}
         await self._remember_refused(partitions)
         self._partitions, self._customers = restored, customers
         self._assigned = True
@@ -282,6 +298,34 @@ class Processor:
         _LOG.info("assigned partitions %s; restored %d tickets in %.1f s", _listed(restored), tickets, seconds)
         if outdated := sum(partition.outdated for partition in restored.values()):
             _LOG.info("the settings or the code have changed: %d tickets are derived anew while work goes on", outdated)
+
+    def _open(self, numbers: set[int]) -> dict[int, KeptPartition]:
+        folder, domain = self.config.state_folder, self.config.domain
+        identities = {} if folder is None else topic_ids(self._client, CHANGELOGS)
+        found: dict[int, KeptPartition] = {}
+        for number in sorted(numbers):
+
+            def make(
+                tickets: Store | None, customers: Store | None, number: int = number
+            ) -> tuple[Partition, Customers]:
+                watermark = Watermark(INPUT_TOPICS, self.config.grace_ms, self.config.event_clock)
+                teller = Teller(domain, number, self._patches)
+                return (
+                    Partition(number, domain, watermark, teller, tickets),
+                    Customers(domain.fcr_days * DAY_MS, customers),
+                )
+
+            disk = None if folder is None else open_disk(folder, number, identities, self._clock_ms())
+            found[number] = KeptPartition(number, make, disk)
+        return found
+
+    async def _settle(self) -> None:
+        """Let the disk know how far it surely is: nothing is under way now."""
+        self._settled_at = time.monotonic()
+        wanted = [TP(topic, number) for number in self._kept for topic in CHANGELOGS]
+        ends = await asyncio.to_thread(changelog_ends, self._client, wanted, _SETTLE_SECONDS)
+        for kept in self._kept.values():
+            kept.settle(ends, self._clock_ms())
 
     async def _remember_refused(self, partitions: set[TP]) -> None:
         self._dead_letters = DeadLetterLimit(self.config.dead_letter_limit, self.config.dead_letter_window)
@@ -304,7 +348,10 @@ class Processor:
         self._drop()
 
     def _drop(self) -> None:
-        self._gone += self._partitions.values()
+        self._gone += [partition.counters for partition in self._partitions.values()]
+        for kept in self._kept.values():
+            kept.close()
+        self._kept = {}
         self._partitions = {}
         self._customers = {}
         self._applied = {}
@@ -348,7 +395,7 @@ class Processor:
     def health(self) -> Health:
         """Counters since the worker began, and lags now."""
         owned = list(self._partitions.values())
-        counters = [partition.counters for partition in (*self._gone, *owned)]
+        counters = [*self._gone, *(partition.counters for partition in owned)]
         events: Counter[str] = Counter(dict.fromkeys(INPUT_TOPICS, 0))
         letters: Counter[str] = Counter()
         breaches: Counter[SlaLabels] = Counter()

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 import confluent_kafka
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public names, but not declared as such
     AdminClient,
     OffsetSpec,
@@ -19,6 +26,8 @@ from streams.transport.batch import by_partition, partition_of
 
 Records: TypeAlias = Iterable[tuple[bytes, bytes | None]]
 """Keys and values; a value of None is a tombstone."""
+Wanted: TypeAlias = Mapping[TP, tuple[int, Callable[[Records], None]]]
+"""Partitions of changelogs: from which offset they are to be read, and what takes in their records."""
 
 _DEFAULTS: Final[dict[str, Any]] = {
     "queued.max.messages.kbytes": 65_536,
@@ -41,20 +50,20 @@ class ReadBack(Protocol):
     async def __call__(
         self,
         config: ClientSettings,
-        wanted: Mapping[TP, Callable[[Records], None]],
+        wanted: Wanted,
         *,
         deadline_seconds: float,
-    ) -> int:
+    ) -> dict[TP, int]:
         """See :func:`read_to_end`."""
 
 
 async def read_to_end(
     config: ClientSettings,
-    wanted: Mapping[TP, Callable[[Records], None]],
+    wanted: Wanted,
     *,
     deadline_seconds: float = 300.0,
-) -> int:
-    """Read partitions of changelogs from their start to their end and return how many records there were.
+) -> dict[TP, int]:
+    """Read partitions of changelogs to their ends and return these.
 
     What ``wanted`` names for a partition is called in the reading thread (nobody else may touch what it writes to until
     this returns) with its records in their order, but of a key that comes several times in what was read at once only
@@ -71,11 +80,11 @@ async def read_to_end(
 
 def _read_to_end(
     config: ClientSettings,
-    wanted: Mapping[TP, Callable[[Records], None]],
+    wanted: Wanted,
     deadline: Deadline,
     stopped: Sequence[bool],
-) -> int:
-    ends = _ends(config, wanted, deadline)
+) -> dict[TP, int]:
+    found = ends(config, wanted, deadline.remaining_seconds)
     consumer = confluent_kafka.Consumer(
         client_config(
             config,
@@ -89,13 +98,12 @@ def _read_to_end(
             },
         )
     )
-    count = 0
-    left = {tp: end for tp, end in ends.items() if end}
-    reached = dict.fromkeys(left, 0)
+    left = {tp: end for tp, end in found.items() if end > wanted[tp][0]}
+    reached = {tp: wanted[tp][0] for tp in left}
     try:
         # A number, not OFFSET_BEGINNING, for which librdkafka takes half a second. Where the log begins later than
         # this, it is read from its earliest record all the same.
-        consumer.assign([TopicPartition(*tp, 0) for tp in left])
+        consumer.assign([TopicPartition(*tp, start) for tp, start in reached.items()])
         while left and not stopped:
             if deadline.is_over:
                 tp, end = next(iter(left.items()))
@@ -111,23 +119,22 @@ def _read_to_end(
                 messages = [message for message in messages if message.error() is None]
             for tp, records in by_partition(messages).items():
                 keys, values = map(Message.key, records), map(Message.value, records)
-                wanted[tp](cast(Records, dict(zip(keys, values, strict=True)).items()))
-                count += len(records)
+                wanted[tp][1](cast(Records, dict(zip(keys, values, strict=True)).items()))
                 reached[tp] = max(reached[tp], cast(int, records[-1].offset()) + 1)
             left = {tp: end for tp, end in left.items() if reached[tp] < end}
     finally:
         consumer.close()
-    return count
+    return found
 
 
-def _ends(config: ClientSettings, wanted: Iterable[TP], deadline: Deadline) -> dict[TP, int]:
+def ends(config: ClientSettings, wanted: Iterable[TP], timeout_seconds: float) -> dict[TP, int]:
     """The ends of everything written, transactions that are still open included: they have to be waited for.
 
     A read_committed end would lie before them, although the offsets that they hold may be seen as committed already
     (KAFKA-10167: the markers of one transaction come at different times to different partitions).
     """
     asked = {tp: TopicPartition(*tp) for tp in wanted}
-    timeout_seconds = max(1.0, deadline.remaining_seconds)
+    timeout_seconds = max(1.0, timeout_seconds)
     admin = AdminClient(client_config(config))  # kept: without it, no answer would ever come
     found = admin.list_offsets(
         {of_one: OffsetSpec.latest() for of_one in asked.values()},  # type: ignore[no-untyped-call]
@@ -135,6 +142,13 @@ def _ends(config: ClientSettings, wanted: Iterable[TP], deadline: Deadline) -> d
         request_timeout=timeout_seconds,
     )
     return {tp: found[of_one].result(timeout_seconds).offset for tp, of_one in asked.items()}
+
+
+def topic_ids(config: ClientSettings, topics: Sequence[str], timeout_seconds: float = 30.0) -> dict[str, str]:
+    """What no other topic has, also none of the same name made later. Blocks."""
+    admin = AdminClient(client_config(config))
+    found = admin.describe_topics(TopicCollection(list(topics)), request_timeout=timeout_seconds)
+    return {topic: str(found[topic].result(timeout_seconds).topic_id) for topic in topics}
 
 
 def _note_end(message: Message, reached: dict[TP, int]) -> None:

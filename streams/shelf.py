@@ -13,7 +13,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from struct import Struct
-from typing import Final
+from typing import Final, Protocol
 
 _CHUNK: Final = 1 << 20
 """Bytes of a buffer; a larger value gets one of its own."""
@@ -33,6 +33,16 @@ _FREE: Final = 0
 _LEFT: Final = 1
 """A slot whose key has gone: what was probed past it still is to be found."""
 _SLOTS: Final = 1 << 10
+
+
+class Store(Protocol):
+    """Where tickets at rest are: a :class:`Shelf`, or the disk (``streams.disk``)."""
+
+    def __len__(self) -> int: ...
+    def get(self, key: bytes) -> bytes | None: ...  # noqa: D102
+    def put(self, key: bytes, value: bytes) -> None: ...  # noqa: D102
+    def pop(self, key: bytes) -> None: ...  # noqa: D102
+    def items(self) -> Iterator[tuple[bytes, bytes]]: ...  # noqa: D102
 
 
 class Shelf:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -13,7 +13,7 @@ from sinks.rows import SINK_TOPICS
 from streams.commit import CommitError, Cut, TransactionalCommitter
 from streams.config import DomainConfig
 from streams.processor import READ_TOPICS, Processor, ProcessorConfig
-from streams.restore import Records
+from streams.restore import Records, Wanted
 from streams.transport import Batch
 from tests.simulation.broker import Broker
 from tests.simulation.clients import (
@@ -196,12 +196,12 @@ class Process:
     async def _read_back(
         self,
         config: object,
-        wanted: Mapping[TP, Callable[[Records], None]],
+        wanted: Wanted,
         *,
         deadline_seconds: float,
-    ) -> int:
+    ) -> dict[TP, int]:
         """As ``streams.restore.read_to_end``: it waits for whatever is written, open transactions included."""
-        return sum([await self._read_one_back(tp, on_records) for tp, on_records in wanted.items()])
+        return {tp: await self._read_one_back(tp, on_records) for tp, (_, on_records) in wanted.items()}
 
     async def _read_one_back(self, tp: TP, on_records: Callable[[Records], None]) -> int:
         broker, defect = self.world.broker, self.world.defect
@@ -213,7 +213,7 @@ class Process:
         elif defect is Defect.RESTORE_UNCOMMITTED:
             found = [(e.key or b"", e.value) for e in log.entries if not e.is_marker]
             on_records(found)
-            return len(found)
+            return log.end
         while log.stable_end < end:
             await broker.change()
         records = [(found.entry.key or b"", found.entry.value) for found in log.committed(0, end)]
@@ -224,7 +224,7 @@ class Process:
             if part:
                 await self.world.loop.run_in_executor(None, on_records, part)
                 self.at(Step.RESTORING)
-        return len(records)
+        return end
 
 
 def _compacted(records: list[tuple[bytes, bytes | None]]) -> list[tuple[bytes, bytes | None]]:

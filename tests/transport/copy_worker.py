@@ -102,7 +102,7 @@ class Copies:
             def keep(records: Records, read: list[int] = read) -> None:
                 read.extend(int(value) for _, value in records if value is not None)
 
-            await read_to_end({"bootstrap.servers": self.setup.brokers}, {TP(self.setup.changelog, number): keep})
+            await read_to_end({"bootstrap.servers": self.setup.brokers}, {TP(self.setup.changelog, number): (0, keep)})
             self.counters[number] = max(read, default=0)
         self.note("assigned", partitions=sorted({tp.partition for tp in partitions}))
 

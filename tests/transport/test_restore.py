@@ -36,7 +36,7 @@ async def read(client: dict[str, str], topic: str, deadline_seconds: float = 20)
     def keep(records: Restored) -> None:
         found.update(records)
 
-    await read_to_end(client, dict.fromkeys([TP(topic, 0), TP(topic, 1)], keep), deadline_seconds=deadline_seconds)
+    await read_to_end(client, dict.fromkeys([TP(topic, 0), TP(topic, 1)], (0, keep)), deadline_seconds=deadline_seconds)
     return found
 
 

@@ -1,0 +1,122 @@
+"""Where the state of a worker's partitions lies: in memory, or in a folder of this machine as well.
+
+With a folder (``streams.disk``) what was committed is there, too, and only what came after it is read from Kafka when
+partitions are assigned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from faust.types import TP
+
+from schemas.outputs import CUSTOMER_TICKETS, HISTORIES
+from streams import changelog, customers
+from streams.customers import Customers
+from streams.partition import Partition
+from streams.published import Output
+from streams.restore import Records
+from streams.shelf import Store
+
+if TYPE_CHECKING:
+    from streams.disk import Disk
+
+_TICKETS: Final = b"t"
+_CUSTOMERS: Final = b"u"
+_NOTES: Final = b"n"
+_CUSTOMER_NOTES: Final = b"o"
+_FINGERPRINT: Final = "fingerprint"
+
+
+class KeptPartition:
+    """The state of one partition number, tickets and customers, with what is on the disk of it, if anything is."""
+
+    def __init__(
+        self,
+        number: int,
+        make: Callable[[Store | None, Store | None], tuple[Partition, Customers]],
+        disk: Disk | None,
+    ) -> None:
+        self._number = number
+        self._disk = disk
+        if disk is None:
+            self.partition, self.customers = make(None, None)
+            return
+        from streams.disk import DiskShelf
+
+        self.partition, self.customers = make(DiskShelf(disk, _TICKETS), DiskShelf(disk, _CUSTOMERS))
+        self.partition.restore(disk.items(_NOTES))
+        self.customers.restore(disk.items(_CUSTOMER_NOTES))
+        if disk.offset(HISTORIES) and disk.about(_FINGERPRINT) != self.partition.config.fingerprint:
+            self.partition.outdate()
+
+    def wanted(self) -> dict[TP, tuple[int, Callable[[Records], None]]]:
+        """The changelogs that are to be read, from which offsets, and what takes them in."""
+        starts = (0, 0) if self._disk is None else (self._disk.offset(HISTORIES), self._disk.offset(CUSTOMER_TICKETS))
+        return {
+            TP(HISTORIES, self._number): (starts[0], self._restore_tickets),
+            TP(CUSTOMER_TICKETS, self._number): (starts[1], self._restore_customers),
+        }
+
+    def _restore_tickets(self, records: Records) -> None:
+        self.partition.restore(records)
+        self._note(_NOTES, changelog.is_note, records)
+
+    def _restore_customers(self, records: Records) -> None:
+        self.customers.restore(records)
+        self._note(_CUSTOMER_NOTES, customers.is_note, records)
+
+    def _note(self, place: bytes, is_note: Callable[[bytes, bytes | None], bool], records: Records) -> None:
+        if self._disk is not None:
+            for key, value in records:
+                if is_note(key, value):
+                    self._disk.put(place + key, value)
+
+    def restored(self) -> None:
+        """The changelogs were read."""
+        if self._disk is not None:
+            self._disk.restored()
+        self.partition.restored()
+        self.customers.restored()
+
+    def cut(self, histories: Iterable[Output], customer_tickets: Iterable[Output]) -> None:
+        """A cut was made, with these records for the changelogs."""
+        if self._disk is not None:
+            self._note(_NOTES, changelog.is_note, _pairs(histories))
+            self._note(_CUSTOMER_NOTES, customers.is_note, _pairs(customer_tickets))
+            self._disk.freeze()
+
+    def committed(self) -> None:
+        """The cuts that were made are committed."""
+        if self._disk is not None:
+            self._disk.committed()
+
+    def settle(self, ends: Mapping[TP, int], now_ms: int) -> None:
+        """Nothing is under way, and the changelogs end here: from here they are to be read the next time."""
+        if self._disk is not None:
+            about = {} if self.partition.outdated else {_FINGERPRINT: self.partition.config.fingerprint}
+            offsets = {tp.topic: end for tp, end in ends.items() if tp.partition == self._number}
+            self._disk.settle(offsets, about, now_ms)
+
+    def close(self) -> None:
+        """Let go of the disk."""
+        if self._disk is not None:
+            self._disk.close()
+
+
+def open_disk(folder: Path, number: int, identities: Mapping[str, str], now_ms: int) -> Disk:
+    """The database of one partition under ``folder``. ``identities``: of each changelog, what no other topic has.
+
+    Raises ``RuntimeError`` where the package ``rocksdict`` is not installed, or another process has the folder.
+    """
+    try:
+        from streams.disk import Disk
+    except ImportError as error:
+        raise RuntimeError(f"{error}; install the extra for it: pip install 'deskpulse[disk]'") from error
+    return Disk(folder / f"partition-{number}", f"{sorted(identities.items())} {number}", now_ms)
+
+
+def _pairs(outputs: Iterable[Output]) -> Records:
+    return [(output["key"], output["value"]) for output in outputs]
