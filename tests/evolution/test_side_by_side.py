@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import confluent_kafka
 import msgspec
 import pytest
 
 from deskpulse.local.kafka import LocalKafka
-from deskpulse.local.worker import LocalWorker
-from schemas.events import INPUT_TOPICS, TICKETS, decode
-from schemas.outputs import DEAD_LETTERS, FACTS, TicketFacts
-from sources.publisher import Publisher
+from schemas.events import TICKETS, decode
 from sources.simulator import SimulatorConfig, simulate
 from streams.config import DomainConfig
 from streams.topics import default_specs, ensure_topics
 from tests import oracle
 from tests.domain.partitions import without_time
+from tests.processors import PARTITIONS, Record, is_done, newest_facts, owns, publish, worker
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 START_MS = 1_780_272_000_000
-PARTITIONS = 4
 TOMORROW = {
     "schemas/events.py": [
         (
@@ -41,8 +36,6 @@ TOMORROW = {
     "streams/history.py": [("        event.handler,\n", "        event.handler,\n        event.mood,\n")],
 }
 """What the next deskpulse changes: an attribute more."""
-
-Record = tuple[str, bytes, bytes]
 
 
 @pytest.fixture(scope="module")
@@ -78,59 +71,6 @@ def of_tomorrow(record: Record) -> list[Record]:
     return [(topic, key, msgspec.json.encode(document)), tag]
 
 
-def publish(kafka: LocalKafka, records: Sequence[Record]) -> None:
-    publisher = Publisher({"bootstrap.servers": kafka.bootstrap})
-    publisher.connect((*INPUT_TOPICS, DEAD_LETTERS))
-    for of in INPUT_TOPICS:
-        publisher.send(of, [{"key": key, "value": value} for topic, key, value in records if topic == of])
-    publisher.flush()
-
-
-def worker(kafka: LocalKafka, folder: Path, name: str, sources: Path = ROOT) -> LocalWorker:
-    return LocalWorker(
-        {
-            "PYTHONPATH": str(sources),
-            "DESKPULSE_KAFKA__BOOTSTRAP": kafka.bootstrap,
-            "DESKPULSE_KAFKA__PARTITIONS": str(PARTITIONS),
-            "DESKPULSE_WORKER__ID": name,
-            "DESKPULSE_WORKER__ROLES": "processor",
-            "DESKPULSE_WORKER__HORIZON": "unlimited",
-        },
-        folder / f"{name}.log",
-    )
-
-
-def is_done(status: dict[str, Any]) -> bool:
-    health = status["health"]
-    # Not `inner_lag`: what one worker tells the customers of tickets, another may read.
-    return bool(status["ready"]) and not health["input_lag"] and not health["commit_age_seconds"]
-
-
-def owns(partitions: int) -> Any:
-    return lambda status: is_done(status) and len(status["health"]["partitions"]) == partitions
-
-
-def newest_facts(kafka: LocalKafka) -> dict[str, dict[str, Any]]:
-    consumer = confluent_kafka.Consumer(
-        {"bootstrap.servers": kafka.bootstrap, "group.id": "looks", "isolation.level": "read_committed"}
-    )
-    found: dict[str, dict[str, Any]] = {}
-    try:
-        for number in range(PARTITIONS):
-            tp = confluent_kafka.TopicPartition(FACTS, number, 0)
-            end = consumer.get_watermark_offsets(tp)[1]
-            consumer.assign([tp])
-            while consumer.position([tp])[0].offset < end:
-                for message in consumer.consume(10_000, 0.2):
-                    value = message.value()
-                    if message.error() is None and value is not None:
-                        record = msgspec.json.decode(value, type=TicketFacts)
-                        found[record.ticket_id] = without_time(oracle.comparable(record))
-    finally:
-        consumer.close()
-    return found
-
-
 def test_workers_and_producers_of_today_and_tomorrow_work_side_by_side(kafka: LocalKafka, tmp_path: Path) -> None:
     records = [
         (topic, key, value)
@@ -142,7 +82,7 @@ def test_workers_and_producers_of_today_and_tomorrow_work_side_by_side(kafka: Lo
     with worker(kafka, tmp_path, "today") as today:
         publish(kafka, records[:third])
         today.wait_until(owns(PARTITIONS), "the first third", 60)
-        with worker(kafka, tmp_path, "tomorrow", sources) as next_one:
+        with worker(kafka, tmp_path, "tomorrow", PYTHONPATH=str(sources)) as next_one:
             next_one.wait_until(owns(PARTITIONS // 2), "half of the partitions", 60)
             publish(kafka, later)
             next_one.wait_until(lambda status: is_done(status) and status["health"]["events"][TICKETS], "its share", 60)
