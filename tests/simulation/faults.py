@@ -36,6 +36,7 @@ class Faults:
     outage: float = 0.0
     jump: float = 0.0
     step_back: float = 0.0
+    reconfigure: float = 0.0
 
 
 ZOMBIES: Final = Faults(bad_share=0.1, stall_share=0.15, markers=1.0, expel=1.0, replace=0.3)
@@ -61,6 +62,7 @@ def draw(random: Random) -> Faults:
         outage=random.choice((0.0, 0.5, 1.5)),
         jump=random.choice((0.0, 0.3, 1.0)),
         step_back=random.choice((0.0, 0.3, 1.0)),
+        reconfigure=random.choice((0.0, 0.0, 0.3)),
     )
 
 

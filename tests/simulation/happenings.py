@@ -8,6 +8,7 @@ from itertools import accumulate
 from streams.commit import ANY_PARTITION
 from tests.simulation.role import Role
 from tests.simulation.steps import Step
+from tests.simulation.stories import CONFIGS
 from tests.simulation.worker import Process
 from tests.simulation.world import World
 from tests.strategies import DAY_MS, HOUR_MS, MINUTE_MS
@@ -44,6 +45,7 @@ class Happenings:
             (faults.outage, self._outage),
             (faults.jump, self._jump),
             (faults.step_back, self._step_back),
+            (faults.reconfigure, self._reconfigure),
         ]
         self._actions = [action for _, action in weights]
         self._weights = list(accumulate(weight for weight, _ in weights))
@@ -163,3 +165,9 @@ class Happenings:
         self._world.tally.clock_steps_back += 1
         self._world.wall_ms -= by_ms
         self._world.tell(f"the wall clock steps {by_ms // 1_000} s back")
+
+    def _reconfigure(self) -> None:
+        """From now on workers start with other settings."""
+        self._world.config = self._random.choice(CONFIGS)
+        self._world.tally.reconfigured += 1
+        self._world.tell(f"settings {CONFIGS.index(self._world.config)} hold for who starts from now on")

@@ -56,6 +56,8 @@ class Tally:
     doubled_inserts: int = 0
     clock_jumps: int = 0
     clock_steps_back: int = 0
+    reconfigured: int = 0
+    """Changes of the settings with which workers start."""
     lost: int = 0
     doubled: int = 0
     wrong: int = 0

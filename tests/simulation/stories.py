@@ -38,11 +38,13 @@ AGENTS = ("customer", "customer", "agent", "agent", "agent", "bot")
 _TWO_HOURS = dict.fromkeys(TARGETS, 2 * HOUR_MS)
 _SHORT = {"first_reply": 15 * MINUTE_MS, "next_reply": 30 * MINUTE_MS, "resolution": 4 * HOUR_MS}
 CONFIGS = (
-    DomainConfig(horizon_ms=None),
-    DomainConfig(horizon_ms=None, policies=Policies([Policy("all", targets=_TWO_HOURS)])),
+    DomainConfig(fingerprint=b"set0", horizon_ms=None),
+    DomainConfig(fingerprint=b"set1", horizon_ms=None, policies=Policies([Policy("all", targets=_TWO_HOURS)])),
     DomainConfig(
+        fingerprint=b"set2",
         horizon_ms=None,
         fcr_parts=FCR_PARTS,
+        fcr_days=3,
         policies=Policies(
             [
                 Policy("pressing", when={"priority": ("high", "urgent")}, targets=_SHORT, at_risk_share=0.5),
@@ -51,6 +53,7 @@ CONFIGS = (
         ),
     ),
     DomainConfig(
+        fingerprint=b"set3",
         horizon_ms=None,
         dimensions=("channel", "priority", "team", "category"),
         policies=Policies(

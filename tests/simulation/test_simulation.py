@@ -34,7 +34,18 @@ def test_every_seed_ends_as_the_oracle_says_wherever_it_is_struck() -> None:
     total = Tally.total(tallies)
     assert total.seeds == SEEDS
     assert {step for step, crashes in total.crashes.items() if crashes} == {*Step}
-    assert min(total.rebalances, total.fenced, total.timed_out, total.expelled, total.replaced, total.stops) > 0
+    assert (
+        min(
+            total.rebalances,
+            total.fenced,
+            total.timed_out,
+            total.expelled,
+            total.replaced,
+            total.stops,
+            total.reconfigured,
+        )
+        > 0
+    )
     assert min(total.failed_inserts, total.doubled_inserts, total.clock_jumps, total.clock_steps_back) > 0
 
 

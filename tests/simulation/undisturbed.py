@@ -30,7 +30,7 @@ def end(world: World) -> None:
     world.is_away = False
     for process in world.alive:
         process.skew_ms = 0
-        if process.life < world.lives[process.name]:
+        if process.life < world.lives[process.name] or process.config != world.config:
             process.kill()
     known_ms = max(world.latest_wall_ms, world.wall_ms, *(delivery.at_ms for delivery in world.plan.deliveries))
     world.wall_ms = known_ms + world.random.choice(LATER_MS)

@@ -67,6 +67,7 @@ class Process:
         self.name = name
         self.life = life
         self.skew_ms = skew_ms
+        self.config = world.config
         self.alive = True
         self.ready = False
         self.committing: asyncio.Task[None] | None = None
@@ -79,7 +80,7 @@ class Process:
             self.of_processor,  # type: ignore[arg-type]
             processing,
             {},
-            ProcessorConfig(domain=world.config, grace_ms=0, max_future_ms=YEARS_MS),
+            ProcessorConfig(domain=self.config, grace_ms=0, max_future_ms=YEARS_MS),
             clock_ms=lambda: world.clock_ms(self),
             read_back=self._read_back,
         )
