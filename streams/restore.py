@@ -21,7 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public 
 )
 from faust.types import TP
 
-from streams.clients import LOG, ClientSettings, Deadline, client_config
+from streams.clients import LOG, ClientSettings, Deadline, Reasons, UnansweredError, client_config, metadata
 from streams.transport.batch import by_partition, partition_of
 
 Records: TypeAlias = Iterable[tuple[bytes, bytes | None]]
@@ -72,7 +72,7 @@ async def read_to_end(
     stopped: list[bool] = []
     try:
         return await asyncio.to_thread(_read_to_end, config, wanted, Deadline(deadline_seconds), stopped)
-    except KafkaException as error:
+    except (KafkaException, UnansweredError) as error:
         raise RestoreError(f"{', '.join(sorted({tp.topic for tp in wanted}))} could not be read: {error}") from error
     finally:
         stopped.append(True)
@@ -135,7 +135,7 @@ def ends(config: ClientSettings, wanted: Iterable[TP], timeout_seconds: float) -
     """
     asked = {tp: TopicPartition(*tp) for tp in wanted}
     timeout_seconds = max(1.0, timeout_seconds)
-    admin = AdminClient(client_config(config))  # kept: without it, no answer would ever come
+    admin = _admin(config, timeout_seconds)  # kept: without it, no answer would ever come
     found = admin.list_offsets(
         {of_one: OffsetSpec.latest() for of_one in asked.values()},  # type: ignore[no-untyped-call]
         isolation_level=IsolationLevel.READ_UNCOMMITTED,
@@ -146,9 +146,17 @@ def ends(config: ClientSettings, wanted: Iterable[TP], timeout_seconds: float) -
 
 def topic_ids(config: ClientSettings, topics: Sequence[str], timeout_seconds: float = 30.0) -> dict[str, str]:
     """What no other topic has, also none of the same name made later. Blocks."""
-    admin = AdminClient(client_config(config))
+    admin = _admin(config, timeout_seconds)
     found = admin.describe_topics(TopicCollection(list(topics)), request_timeout=timeout_seconds)
     return {topic: str(found[topic].result(timeout_seconds).topic_id) for topic in topics}
+
+
+def _admin(config: ClientSettings, timeout_seconds: float) -> AdminClient:
+    reasons = Reasons()
+    admin = AdminClient(client_config(config, fixed={"error_cb": reasons}))
+    # What a client is asked before it knows the brokers may go down with its first connection, and takes seconds more.
+    metadata(admin, reasons, Deadline(timeout_seconds))
+    return admin
 
 
 def _note_end(message: Message, reached: dict[TP, int]) -> None:
