@@ -6,7 +6,7 @@ durations milliseconds of business time.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from streams.calendars import Calendar
 from streams.history import SOLVED
@@ -121,6 +121,38 @@ Span = tuple[int, Policy | None, int]
 """From when a policy is in force for a wait, and the place in the history of the event that brought it."""
 
 
+class Counted(NamedTuple):
+    """One wait for a target."""
+
+    wait: Wait
+    clock: Clock
+    policies: list[Span]
+    """Those in force along it."""
+    solved: list[tuple[int, int]]
+    """From when until when the ticket lay solved, for a clock that goes on after a reopening."""
+
+
+def counted(story: Story, target: str) -> list[Counted]:
+    """The waits of a ticket for a target, in their order."""
+    if target in COUNTING:
+        begun, clock, solved = work_clock(story, COUNTING[target])
+        return [] if begun is None else [Counted(begun, clock, _policies_at_work(story, begun), solved)]
+    waits = story.updates
+    if target == "first_reply":
+        waits = story.first_waits
+    elif target == "next_reply":
+        waits = story.next_waits
+    return [
+        Counted(
+            wait,
+            Clock([(wait.start.at, _NEVER)], [(wait.start.place, _NEVER)]),
+            _policies_along(story, wait),
+            [],
+        )
+        for wait in waits
+    ]
+
+
 def instances(story: Story, now: int) -> tuple[list[Instance], int | None]:
     """All instances of a ticket's targets, and the next time at which one of them changes although nothing happens."""
     targets = {target for moment in story.states if moment.state.policy for target in moment.state.policy.targets}
@@ -129,17 +161,8 @@ def instances(story: Story, now: int) -> tuple[list[Instance], int | None]:
     for target in TARGETS:
         if target not in targets:
             continue
-        if target in COUNTING:
-            begun, clock, solved = work_clock(story, COUNTING[target])
-            if begun is None:
-                continue
-            wait, changes = begun, changes_of_work(story, begun)
-            changes_at = min(changes_at, _judge(target, wait, clock, changes, solved, now, found))
-            continue
-        waits = {"first_reply": story.first_waits, "next_reply": story.next_waits}.get(target, story.updates)
-        for wait in waits:
-            clock = Clock([(wait.start.at, _NEVER)], [(wait.start.place, _NEVER)])
-            changes_at = min(changes_at, _judge(target, wait, clock, changes_of(story, wait), (), now, found))
+        for one in counted(story, target):
+            changes_at = min(changes_at, _judge(target, one, now, found))
     found.sort(key=_order)
     numbers: dict[tuple[str, int], int] = {}
     for instance in found:
@@ -153,7 +176,7 @@ def _order(instance: Instance) -> tuple[int, int]:
     return instance.started_at, TARGETS.index(instance.target)
 
 
-def changes_of(story: Story, wait: Wait) -> list[Span]:
+def _policies_along(story: Story, wait: Wait) -> list[Span]:
     """The policies in force along a wait; a change in the event that ends it is none any more."""
     last = _NEVER if wait.end is None else wait.end.place
     start = wait.start
@@ -163,7 +186,7 @@ def changes_of(story: Story, wait: Wait) -> list[Span]:
     return [(start.at, start.state.policy, start.place), *later]
 
 
-def changes_of_work(story: Story, wait: Wait) -> list[Span]:
+def _policies_at_work(story: Story, wait: Wait) -> list[Span]:
     """The same; a change while the ticket is solved or closed takes effect at its reopening."""
     found: list[Span] = [(wait.start.at, wait.start.state.policy, wait.start.place)]
     last = _NEVER if wait.end is None else wait.end.place
@@ -226,16 +249,9 @@ def _ran_until_solve(story: Story, counting: frozenset[int]) -> bool:
     return ran
 
 
-def _judge(
-    target: str,
-    wait: Wait,
-    clock: Clock,
-    changes: list[Span],
-    solved: list[tuple[int, int]] | tuple[()],
-    now: int,
-    found: list[Instance],
-) -> int:
+def _judge(target: str, one: Counted, now: int, found: list[Instance]) -> int:
     """Add the instances of one wait to ``found``; when one of them changes by itself, ``_NEVER`` where none does."""
+    wait, clock, changes, solved = one
     started_at = wait.start.at
     end = _NEVER if wait.end is None else wait.end.at
     calendar: Calendar | None = None

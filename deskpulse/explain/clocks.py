@@ -14,24 +14,21 @@ from deskpulse.explain.words import LocalTime, business
 from streams.calendars import Calendar
 from streams.facts import Facts
 from streams.history import STATUSES
-from streams.policies import Policy
 from streams.sla import (
     ACTIVE,
     BREACHED,
     CANCELLED,
     COUNTING,
     MET,
+    Counted,
     Instance,
-    changes_of,
-    changes_of_work,
-    work_clock,
+    Span,
+    counted,
 )
-from streams.story import Moment, Story, Wait
+from streams.story import Moment, Story
 
 Told: TypeAlias = Iterator[tuple[int, str, str]]
 """When, the kind of line (``timeline.KINDS``) and its text."""
-Step: TypeAlias = tuple[int, Policy | None, int]
-"""From when a policy holds for a wait."""
 Named: TypeAlias = tuple[str, Instance]
 """An instance with what it is called."""
 _REPLY: Final = "the public message of an agent"
@@ -52,24 +49,15 @@ def told_clocks(facts: Facts, story: Story) -> Told:
     for label, one in zip(labels(facts.sla), facts.sla, strict=True):
         waiting.setdefault((one.target, one.started_at), []).append((label, one))
     for target in dict.fromkeys(one.target for one in facts.sla):
-        for wait in _waits(story, target):
+        for wait in counted(story, target):
             yield from _of_wait(facts, story, target, wait, waiting)
 
 
-def _waits(story: Story, target: str) -> Sequence[Wait]:
-    if target in COUNTING:
-        wait = work_clock(story, COUNTING[target])[0]
-        return () if wait is None else (wait,)
-    return {"first_reply": story.first_waits, "next_reply": story.next_waits}.get(target, story.updates)
-
-
-def _steps(story: Story, target: str, wait: Wait) -> list[Step]:
-    return changes_of_work(story, wait) if target in COUNTING else changes_of(story, wait)
-
-
-def _of_wait(facts: Facts, story: Story, target: str, wait: Wait, waiting: dict[tuple[str, int], list[Named]]) -> Told:
+def _of_wait(
+    facts: Facts, story: Story, target: str, one: Counted, waiting: dict[tuple[str, int], list[Named]]
+) -> Told:
     """The instances of one wait, which follow each other."""
-    steps = _steps(story, target, wait)
+    wait, steps = one.wait, one.policies
     held: tuple[int, Calendar] | None = None
     name = ""
     number = 0
@@ -103,7 +91,7 @@ def _is_over(instance: Instance, at: int) -> bool:
     return instance.breached_at is not None and instance.breached_at < at
 
 
-def _of_instance(facts: Facts, story: Story, label: str, instance: Instance, begun: int, steps: Sequence[Step]) -> Told:
+def _of_instance(facts: Facts, story: Story, label: str, instance: Instance, begun: int, steps: Sequence[Span]) -> Told:
     ends = [one for one in (instance.breached_at, instance.ended_at) if one is not None]
     yield from _pauses(story, label, instance, begun, min(ends, default=facts.as_of))
     if instance.at_risk_raised and instance.at_risk_at is not None:
@@ -156,7 +144,7 @@ def why_ended(story: Story, instance: Instance) -> str:
     return "the solve" if any(instance.end is solve for solve in story.solves) else _REPLY
 
 
-def why_breached(instance: Instance, steps: Sequence[Step]) -> str:
+def why_breached(instance: Instance, steps: Sequence[Span]) -> str:
     """Why an instance breached when it did."""
     changes = [policy for moment, policy, _ in steps[1:] if moment == instance.breached_at and policy is not None]
     if changes:
@@ -173,8 +161,8 @@ def why(facts: Facts, story: Story, instance: Instance, at: LocalTime) -> str:
         return why_ended(story, instance) or "the policy in force has no such target"
     if instance.outcome == MET:
         return f"ended by {why_ended(story, instance)}, {business(instance.remaining_ms)} left"
-    waits = [wait for wait in _waits(story, instance.target) if wait.start.at == instance.started_at]
-    breached = why_breached(instance, [step for wait in waits for step in _steps(story, instance.target, wait)])
+    waits = [one for one in counted(story, instance.target) if one.wait.start.at == instance.started_at]
+    breached = why_breached(instance, [span for one in waits for span in one.policies])
     late = business(instance.overrun_ms or 0)
     if instance.end is None:
         return f"{breached}; {late} late by now"
