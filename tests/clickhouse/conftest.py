@@ -9,7 +9,9 @@ import functools
 import itertools
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -17,6 +19,9 @@ from clickhouse_connect.driver.client import Client
 from sinks.clickhouse import ClickHouseTarget, UnreachableError, connect
 from sinks.migrations import migrate
 from tests.clickhouse.stand_in_process import StandInProcess, stand_in
+
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
 
 SERVER_IMAGE = "clickhouse/clickhouse-server:26.8"
 
@@ -44,7 +49,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="package")
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseTarget]:
     if request.param == "over HTTP":
-        yield from _server()
+        with real_server() as (_, target):
+            yield target
         return
     if request.param == "stand-in":
         yield request.getfixturevalue("standing_in").target()
@@ -63,7 +69,9 @@ def standing_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandInPro
         yield it
 
 
-def _server() -> Iterator[ClickHouseTarget]:
+@contextmanager
+def real_server() -> Iterator[tuple[DockerContainer, ClickHouseTarget]]:
+    """A server in a container, for where Docker answers."""
     from testcontainers.core.container import DockerContainer
 
     container = (
@@ -80,7 +88,7 @@ def _server() -> Iterator[ClickHouseTarget]:
             password="secret of the test",
         )
         _await(target)
-        yield target
+        yield container, target
 
 
 def _await(target: ClickHouseTarget) -> None:

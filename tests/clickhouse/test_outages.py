@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Coroutine, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from sinks import agent as agent_module
 from sinks.attempts import FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, growing_wait_seconds
 from sinks.clickhouse import ClickHouseSink, ClickHouseTarget, connect
 from sinks.migrations import migrate
+from tests.clickhouse.conftest import docker_is_missing, real_server
 from tests.clickhouse.records import HOUR_MS, NOW_MS, Record, of_cells, of_facts, random_cells
 from tests.clickhouse.sink_in_hand import Batch, Sink
 from tests.clickhouse.stand_in_process import StandInProcess
@@ -249,6 +251,24 @@ def test_bad_records_go_to_the_dead_letters_with_the_offsets_and_the_others_into
     run(work())
     with connect(target) as client:
         assert client.query("SELECT count() FROM ticket_facts FINAL").result_rows == [(48,)]
+
+
+@pytest.mark.skipif(bool(docker_is_missing()), reason=docker_is_missing())
+def test_a_real_server_that_stands_still_is_waited_for() -> None:
+    given = batches()
+
+    async def work(container: Any, target: ClickHouseTarget) -> None:
+        async with Sink(target) as sink:
+            await sink.until(lambda: not sink.agent.not_connected(), "connected")
+            await asyncio.to_thread(container.get_wrapped_container().pause)
+            sink.give(*given)
+            await sink.until(lambda: sink.agent.attempts.failures >= 2, "it has tried")
+            assert not sink.committed.offsets
+            await asyncio.to_thread(container.get_wrapped_container().unpause)
+            await sink.until_committed(*given)
+
+    with real_server() as (container, target):
+        run(work(container, replace(target, database="paused", timeout_seconds=1.0)))
 
 
 def test_waits_grow_to_a_bound_and_differ() -> None:
