@@ -192,21 +192,53 @@ def test_partitions_are_given_back_in_time_while_an_insert_hangs(server: StandIn
     async def work() -> None:
         async with Sink(target) as sink:
             await sink.until(lambda: not sink.agent.not_connected(), "connected")
-            await asyncio.to_thread(server.fail, "stall", only="^INSERT")
+            stalls = await asyncio.to_thread(lambda: server.counted().get("stall", 0))
+            await asyncio.to_thread(server.fail, "stall", only="^INSERT", times=1)
             sink.give(first)
-            await asyncio.to_thread(server.await_faults, "stall")
+            await asyncio.to_thread(server.await_faults, "stall", stalls + 1)
             began = time.monotonic()
             await sink.agent.revoked({first.tp}, 1.0)
             assert time.monotonic() - began < 1.0
             assert sink.agent.lag() == 0
             assert sink.committed.commits == 0
             # What comes then does not wait for the thread that hangs, and what hung is not committed.
-            await asyncio.to_thread(server.fail, "error", code=252, times=1, only="^INSERT")
             sink.give(second)
             await sink.until_committed(second)
 
     run(work())
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "sink")
+
+
+def test_what_comes_while_an_insert_is_under_way_is_in_the_next_one(server: StandInProcess) -> None:
+    target = target_of(server)
+    given = batches()
+    begun, may_end = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        sink = Sink(target, lambda: slow(sink.connected()))
+
+        def slow(client: Client) -> Client:
+            insert = client.insert
+
+            def inserted(*args: Any, **kwargs: Any) -> Any:
+                begun.set()
+                may_end.wait(20)
+                return insert(*args, **kwargs)
+
+            client.insert = inserted  # type: ignore[method-assign]
+            return client
+
+        async with sink:
+            sink.give(given[0])
+            await asyncio.to_thread(begun.wait, 20)
+            await sink.give(*given[1:])
+            may_end.set()
+            await sink.until_committed(*given)
+            assert sink.committed.commits == 2
+
+    run(work())
+    with connect(target) as client:
+        assert contents(client, target.database) == written_at_once(server, given)
 
 
 def test_a_rebalance_in_an_outage_drops_what_is_in_hand_and_the_next_owner_inserts_it(server: StandInProcess) -> None:
