@@ -1,6 +1,6 @@
 """The engines on which the suite runs: always the one inside the process, and a server where Docker answers.
 
-Over HTTP without Docker there is a stand-in for the server, with the same engine behind it.
+For what goes wrong with a server there is a stand-in (``standing_in``), with the same engine behind HTTP.
 """
 
 from __future__ import annotations
@@ -41,8 +41,6 @@ def docker_is_missing() -> str:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         engines = ["in process"] if docker_is_missing() else ["in process", "over HTTP"]
-        if getattr(metafunc.module, "ALSO_OVER_THE_STAND_IN", False):
-            engines.append("stand-in")
         metafunc.parametrize("engine", engines, indirect=True, scope="package")
 
 
@@ -51,9 +49,6 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == "over HTTP":
         with real_server() as (_, target):
             yield target
-        return
-    if request.param == "stand-in":
-        yield request.getfixturevalue("standing_in").target()
         return
     target = ClickHouseTarget(path=tmp_path_factory.mktemp("clickhouse"))
     # The engine lives as long as a client of it; opening it anew for every test would cost a second each.

@@ -15,7 +15,6 @@ from sinks.clickhouse import ClickHouseSink, InsertFailedError
 from sinks.rows import BadOutputError, UnknownTopicError
 from tests.clickhouse.records import NOW_MS, Record, batches, of_facts, rows
 
-ALSO_OVER_THE_STAND_IN = True
 NOW = datetime.fromtimestamp(NOW_MS / 1000, UTC)
 
 
