@@ -20,6 +20,7 @@ from deskpulse.cli import (
     dlq,
     doctor,
     explain,
+    forget,
     generate,
     late,
     publish,
@@ -51,6 +52,7 @@ app.command("config", rich_help_panel=SET_UP, epilog=config.EXAMPLE)(config.conf
 app.command("publish", rich_help_panel=TRAFFIC, epilog=publish.EXAMPLE)(publish.publish)
 app.command("replay", rich_help_panel=TRAFFIC, epilog=replay.EXAMPLE)(replay.replay)
 app.add_typer(dlq.app, name="dlq", rich_help_panel=TRAFFIC)
+app.command("forget", rich_help_panel=TRAFFIC, epilog=forget.EXAMPLE)(forget.forget)
 app.command("simulate", rich_help_panel=TRAFFIC, epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("explain", rich_help_panel=LOOK, epilog=explain.EXAMPLE)(explain.explain)
 app.command("sql", rich_help_panel=LOOK, epilog=clickhouse.SQL_EXAMPLE)(clickhouse.sql)

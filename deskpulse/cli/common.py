@@ -69,6 +69,8 @@ _KNOWN: Final[tuple[tuple[str, str, str, int], ...]] = (
     ("streams.topics", "TopicError", _KAFKA, 1),
     ("streams.commit", "CommitError", _KAFKA, 1),
     ("deskpulse.dlq.reading", "DeadLettersError", "", 1),
+    ("streams.history", "UnreadableHistoryError", _KAFKA, 1),
+    ("deskpulse.forget.logs", "NotReadError", "", 1),
     ("confluent_kafka", "KafkaException", _KAFKA, 1),
     ("deskpulse.verify.asking", "TokenRefusedError", "", 1),
     ("sinks.clickhouse", "UnreachableError", "", 1),
