@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 
 from deskpulse.durations import Duration, MaybeDuration, duration_ms
 from deskpulse.settings_bands import Bands
-from deskpulse.settings_privacy import Privacy
+from deskpulse.settings_privacy import Privacy, TopicsKept
 from deskpulse.settings_security import ClickHouseTls, KafkaSecurity, Token
 from deskpulse.settings_sla import Calendars, PolicyTables, Sla
 from deskpulse.settings_types import (
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sinks.clickhouse import ClickHouseTarget
     from sinks.migrations import Retention as KeptRows
     from streams.policies import Policies
+    from streams.topics import TopicSpec
 
 _BY_PASSWORD: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
@@ -63,6 +64,7 @@ class Kafka(Section):
         default=12, ge=1, le=10_000, description="Partitions of every topic: the most workers that can share the load."
     )
     replication: int = Field(default=1, ge=1, le=10, description="Copies of every topic's data. 3 on a cluster.")
+    retention: TopicsKept = Field(default=TopicsKept())
     security: KafkaSecurity = Field(default=KafkaSecurity())
     options: Annotated[dict[str, str | int | float | bool], BeforeValidator(mapped), hides_secrets] = Field(
         default_factory=dict, repr=False, description="More options of librdkafka for every client, by their own names."
@@ -84,6 +86,12 @@ class Kafka(Section):
     def client(self) -> dict[str, Any]:
         """What every librdkafka client is made with; ``options`` win."""
         return {"bootstrap.servers": self.bootstrap, **self.security.client(), **self.options}
+
+    def topics(self) -> list[TopicSpec]:
+        """The topics that there have to be."""
+        from streams.topics import default_specs
+
+        return default_specs(self.partitions, self.replication, self.retention.kept())
 
 
 class Worker(Section):

@@ -1,13 +1,18 @@
-"""Settings of privacy: whose ids are replaced by pseudonyms, and with which key."""
+"""Settings of privacy: whose ids are replaced by pseudonyms, and how long topics keep what they hold."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from deskpulse.settings_types import Section
+from deskpulse.durations import duration_ms
+from deskpulse.settings_types import PositiveDuration, Section
 from streams.pseudonyms import Pseudonyms
+
+if TYPE_CHECKING:
+    from streams.topics import TopicRetention
 
 _LEAST_CHARACTERS: Final = 16
 
@@ -19,6 +24,22 @@ def _long_enough(key: SecretStr) -> SecretStr:
             f"has {length} characters; expected at least {_LEAST_CHARACTERS}, like what `openssl rand -hex 32` prints"
         )
     return key
+
+
+class TopicsKept(Section):
+    """How long the topics that deskpulse makes keep their records; a topic that exists is left as it is."""
+
+    inputs: PositiveDuration = Field(default=timedelta(days=7), description="Events.")
+    outputs: PositiveDuration = Field(
+        default=timedelta(days=7), description="What is published, and what workers tell each other."
+    )
+    refused: PositiveDuration = Field(default=timedelta(days=30), description="Late records and dead letters.")
+
+    def kept(self) -> TopicRetention:
+        """The same, as the topics take it."""
+        from streams.topics import TopicRetention
+
+        return TopicRetention(duration_ms(self.inputs), duration_ms(self.outputs), duration_ms(self.refused))
 
 
 class Privacy(Section):

@@ -35,7 +35,7 @@ from streams.commit import TransactionalCommitter
 from streams.dead_letters import TooManyDeadLettersError
 from streams.live import Health, LiveFigures
 from streams.processor import READ_TOPICS, Processor, ProcessorConfig
-from streams.topics import check_topics, default_specs, ensure_topics
+from streams.topics import check_topics, ensure_topics
 from streams.transport import App, fail
 
 SINK_TOPICS: Final = (FACTS, CELLS, SLA_EVENTS, *INPUT_TOPICS)
@@ -213,7 +213,7 @@ def run(settings: Settings, log_level: str = "INFO") -> None:
     worker_log.set_up(log_level)
     _LOG.info("starting as %s: %s", settings.worker.id, " and ".join(settings.worker.roles))
     _LOG.info("Kafka at %s, group %s; %s", settings.kafka.bootstrap, settings.kafka.group, settings.clickhouse.target())
-    specs = default_specs(settings.kafka.partitions, settings.kafka.replication)
+    specs = settings.kafka.topics()
     ensure_topics(settings.kafka.client(), specs)
     for problem in check_topics(settings.kafka.client(), specs):
         _LOG.warning("%s", problem)

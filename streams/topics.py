@@ -33,24 +33,26 @@ from schemas.outputs import (
 from streams.clients import ClientSettings, Deadline, Reasons, UnansweredError, client_config, kafka_error, metadata
 
 _DAY_MS: Final = 86_400_000
+_REFUSED: Final = (LATE, DEAD_LETTERS)
 _LARGE: Final = {"max.message.bytes": str(LARGEST_RECORD_BYTES)}
-_LETTERS: Final = {"retention.ms": str(30 * _DAY_MS), **_LARGE}
-_KEPT_OTHERWISE: Final = {"retention.ms": str(7 * _DAY_MS)}
-_KEPT: Final = {
-    LATE: _LETTERS,
-    DEAD_LETTERS: _LETTERS,
-    FACTS: _KEPT_OTHERWISE | _LARGE,
-    CUSTOMERS: _KEPT_OTHERWISE | _LARGE,
-}
+_WITH_LARGE: Final = (*_REFUSED, FACTS, CUSTOMERS)
 _CHANGELOG: Final = {
     "cleanup.policy": "compact",
     # A restore reads all of it: compact early, in segments that are soon closed.
     "min.cleanable.dirty.ratio": "0.1",
     "segment.bytes": "67108864",
     **_LARGE,
+    # What was superseded (it may be of a customer who was forgotten) is gone after two days at the latest; a worker
+    # that was away for less than one sees every tombstone.
+    "max.compaction.lag.ms": str(_DAY_MS),
+    "delete.retention.ms": str(_DAY_MS),
 }
+_SEGMENT: Final = {"segment.ms": str(_DAY_MS)}
+"""Kafka deletes whole segments: by its default of a week a record would live a week longer than its retention."""
 _AT_LEAST: Final = frozenset({"retention.ms", "max.message.bytes"})
 """Settings that may be greater than wanted; a retention of -1 is without end."""
+_AT_MOST: Final = frozenset({"max.compaction.lag.ms", "segment.ms"})
+"""Settings that may be less than wanted."""
 _PAUSE_SECONDS: Final = 0.1
 
 
@@ -68,7 +70,27 @@ class TopicSpec:
     config: Mapping[str, str] = field(default_factory=dict)
 
 
-def default_specs(partitions: int, replication: int = 1) -> list[TopicSpec]:
+@dataclass(frozen=True)
+class TopicRetention:
+    """How long the topics keep their records, in milliseconds; changelogs keep the newest of each key."""
+
+    inputs_ms: int = 7 * _DAY_MS
+    outputs_ms: int = 7 * _DAY_MS
+    """What workers tell each other included."""
+    refused_ms: int = 30 * _DAY_MS
+    """Late records and dead letters."""
+
+    def of(self, topic: str) -> int:
+        """Of one topic."""
+        if topic in INPUT_TOPICS:
+            return self.inputs_ms
+        return self.refused_ms if topic in _REFUSED else self.outputs_ms
+
+
+_RETENTION: Final = TopicRetention()
+
+
+def default_specs(partitions: int, replication: int = 1, retention: TopicRetention = _RETENTION) -> list[TopicSpec]:
     """Inputs, outputs, what workers tell each other, changelogs and marks, all with the same number of partitions."""
     durable = {"min.insync.replicas": "2"} if replication > 2 else {}
     kept = [
@@ -76,7 +98,13 @@ def default_specs(partitions: int, replication: int = 1) -> list[TopicSpec]:
             name,
             partitions,
             replication,
-            {"cleanup.policy": "delete", **_KEPT.get(name, _KEPT_OTHERWISE), **durable},
+            {
+                "cleanup.policy": "delete",
+                "retention.ms": str(retention.of(name)),
+                **_SEGMENT,
+                **(_LARGE if name in _WITH_LARGE else {}),
+                **durable,
+            },
         )
         for name in (*INPUT_TOPICS, *OUTPUT_TOPICS, *INNER_TOPICS)
     ]
@@ -147,7 +175,7 @@ def check_topics(client: ClientSettings, specs: Sequence[TopicSpec], deadline_se
             raise TopicError(f"the settings of topic {spec.name!r} can't be read: {error}") from error
         problems += [
             f"Topic {spec.name} has {name}={actual.get(name)}, but it must be {wanted}"
-            + (" or more." if name in _AT_LEAST else ".")
+            + (" or more." if name in _AT_LEAST else " or less." if name in _AT_MOST else ".")
             for name, wanted in spec.config.items()
             if not _is_right(name, wanted, actual.get(name))
         ]
@@ -157,6 +185,8 @@ def check_topics(client: ClientSettings, specs: Sequence[TopicSpec], deadline_se
 def _is_right(name: str, wanted: str, actual: str | None) -> bool:
     if name in _AT_LEAST and actual is not None:
         return int(actual) == -1 or int(actual) >= int(wanted)
+    if name in _AT_MOST and actual is not None:
+        return int(actual) <= int(wanted)
     return actual == wanted
 
 

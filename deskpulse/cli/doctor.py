@@ -79,7 +79,7 @@ def _kafka(kafka: Kafka) -> Iterator[Check]:
     from deskpulse.kafka_advice import advice_on
     from streams.clients import Deadline, Reasons, UnansweredError, client_config
     from streams.clients import metadata as of_brokers
-    from streams.topics import TopicError, check_topics, default_specs
+    from streams.topics import TopicError, check_topics
 
     reasons = Reasons()
     client = kafka.client()
@@ -95,7 +95,7 @@ def _kafka(kafka: Kafka) -> Iterator[Check]:
     if kafka.replication > brokers:
         advice = f"set kafka.replication to at most {brokers}"
         yield Check("replication", "fail", f"kafka.replication is {kafka.replication}, with {brokers} brokers", advice)
-    specs = default_specs(kafka.partitions, kafka.replication)
+    specs = kafka.topics()
     missing = [spec.name for spec in specs if spec.name not in metadata.topics]
     if missing:
         yield Check("topics", "fail", f"missing: {', '.join(missing)}", "make them with `deskpulse topics create`")

@@ -17,10 +17,10 @@ _CHECK: Final = "Example: `deskpulse topics check --format json`"
 @app.command("create", epilog=_CREATE)
 def create(config: ConfigOption = None, answer: FormatOption = Format.text) -> None:
     """Make the topics that are missing: inputs, outputs and the changelog. What exists is left as it is."""
-    from streams.topics import check_topics, default_specs, ensure_topics
+    from streams.topics import check_topics, ensure_topics
 
     kafka = settings_from(config).kafka
-    specs = default_specs(kafka.partitions, kafka.replication)
+    specs = kafka.topics()
     created = ensure_topics(kafka.client(), specs)
     problems = check_topics(kafka.client(), specs)
     there = [spec.name for spec in specs if spec.name not in created]
@@ -35,10 +35,10 @@ def create(config: ConfigOption = None, answer: FormatOption = Format.text) -> N
 @app.command("check", epilog=_CHECK)
 def check(config: ConfigOption = None, answer: FormatOption = Format.text) -> None:
     """Check that the topics exist, with equal numbers of partitions and the right configuration; exit code 1 if not."""
-    from streams.topics import check_topics, default_specs
+    from streams.topics import check_topics
 
     kafka = settings_from(config).kafka
-    specs = default_specs(kafka.partitions, kafka.replication)
+    specs = kafka.topics()
     problems = check_topics(kafka.client(), specs)
     told = problems or [f"{len(specs)} topics are as they should be"]
     emit({"ok": not problems, "problems": problems}, answer, lambda c: c.print("\n".join(told), markup=False))

@@ -36,6 +36,8 @@ from sinks.rows import SINK_TOPICS
 from sources.publisher import Publisher
 from streams.clients import Deadline
 
+READ_TOPICS: Final = (*INPUT_TOPICS, *INNER_TOPICS)
+"""What processors read."""
 _WITHOUT_CLICKHOUSE: Final = "the rows in ClickHouse stand as they are: {}; forget again when it can be reached"
 _FOLDER_IS_HELD: Final = (
     "the rows in ClickHouse stand as they are: its folder is open to one process at a time; let the worker go on until "
@@ -56,7 +58,7 @@ def forget(
     with closing(Logs(settings.kafka.client())) as logs:
         if not dry_run:
             tell("waiting until the workers have applied what is published")
-            logs.await_read(settings.kafka.group, INPUT_TOPICS, Deadline(wait_seconds))
+            logs.await_read(settings.kafka.group, READ_TOPICS, Deadline(wait_seconds))
         return _Run(settings, person, logs, Report(dry_run), wait_seconds, tell).run()
 
 
@@ -113,19 +115,20 @@ class _Run:
             for ticket_id, kept in state.tickets.items()
             if kept is Kept.history
         ]
-        if not erasures and not state.known_customer:
+        mark = msgspec.json.encode(CustomerTicket(ticket_id="", gone=True, forget=True))
+        marks = [{"key": key, "value": mark} for key in sorted(state.telling & self.person.keys)]
+        if not erasures and not marks:
             return
         self.tell(f"having {len(erasures):,} tickets erased")
         publisher = Publisher(self.settings.kafka.client())
         publisher.connect((TICKETS, CUSTOMERS))
         publisher.send(TICKETS, erasures)
-        mark = msgspec.json.encode(CustomerTicket(ticket_id="", gone=True, forget=True))
-        publisher.send(CUSTOMERS, [{"key": key, "value": mark} for key in sorted(self.person.keys)])
+        publisher.send(CUSTOMERS, marks)
         publisher.flush()
         self.report.published = len(erasures)
         deadline = Deadline(self.wait_seconds)
         group = self.settings.kafka.group
-        self.logs.await_read(group, (*INPUT_TOPICS, *INNER_TOPICS), deadline)
+        self.logs.await_read(group, READ_TOPICS, deadline)
         # What was told on the way: by tickets to the customer, then by the customer step to other tickets.
         self.logs.await_read(group, (CUSTOMERS,), deadline)
         self.logs.await_read(group, (CONTACTS,), deadline)

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public names, but not declared as such
     AdminClient,
     ConfigResource,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -19,6 +20,8 @@ _ANSWER_SECONDS: Final = 10.0
 _RECORDS_AT_ONCE: Final = 20_000
 _CONSUME_SECONDS: Final = 0.2
 _PAUSE_SECONDS: Final = 0.2
+_SILENT_SECONDS: Final = 60.0
+"""Longer than any transaction stays open."""
 _NOBODY_SECONDS: Final = 10.0
 """A group without members for so long has no worker that only restarts."""
 _NEVER: Final = 2**62
@@ -60,7 +63,9 @@ class Logs:
             "auto.offset.reset": "earliest",
             "allow.auto.create.topics": False,
         }
-        return Consumer(client_config(self._client, fixed=fixed))
+        # Many short logs are read to their ends: do not wait at each for more.
+        quick = {"fetch.wait.max.ms": 50, "fetch.queue.backoff.ms": 20, "fetch.error.backoff.ms": 50}
+        return Consumer(client_config(self._client, defaults=quick, fixed=fixed))
 
     def close(self) -> None:
         """Let go of the brokers."""
@@ -74,26 +79,52 @@ class Logs:
         return self._partitions.get(topic, [])
 
     def read(self, topic: str, on_record: Callable[[Message], None], partition: int | None = None) -> int:
-        """Read a topic (or one partition) from its beginning to its end; how many records there were."""
+        """Read a topic (or one partition) from its beginning to where it ends now; how many records there were.
+
+        Raises :class:`NotReadError` where a transaction stays open.
+        """
         numbers = self.partitions(topic) if partition is None else [partition]
         return self._read({(topic, number): 0 for number in numbers}, on_record)
 
     def _read(self, begins: Places, on_record: Callable[[Message], None]) -> int:
-        self._consumer.assign([TopicPartition(*place, offset) for place, offset in begins.items()])
-        left = len(begins)
+        left = {place: end for place, end in self._ends(begins).items() if end > begins[place]}
+        self._consumer.assign([TopicPartition(*place, begins[place]) for place in left])
         count = 0
+        heard_at = time.monotonic()
         while left:
-            for message in self._consumer.consume(_RECORDS_AT_ONCE, _CONSUME_SECONDS):
+            messages = self._consumer.consume(_RECORDS_AT_ONCE, _CONSUME_SECONDS)
+            for message in messages:
                 error = message.error()
+                offset = message.offset() or 0
+                place = str(message.topic()), message.partition() or 0
                 if error is None:
                     count += 1
                     on_record(message)
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    left -= 1
-                elif not error.retriable():
-                    raise KafkaException(error)
+                    offset += 1
+                elif error.code() != KafkaError._PARTITION_EOF:
+                    if not error.retriable():
+                        raise KafkaException(error)
+                    continue
+                if offset >= left.get(place, _NEVER):
+                    del left[place]
+            if messages:
+                heard_at = time.monotonic()
+            elif time.monotonic() - heard_at > _SILENT_SECONDS:
+                where = ", ".join(sorted({topic for topic, _ in left}))
+                raise NotReadError(f"{where} can't be read to the end: is a transaction of a worker still open?")
         self._consumer.unassign()
         return count
+
+    def _ends(self, places: Iterable[tuple[str, int]]) -> Places:
+        """The ends of everything written, transactions that are still open included: offsets that they hold may be seen
+        as committed already (KAFKA-10167)."""
+        asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}  # type: ignore[no-untyped-call]
+        if not asked:
+            return {}
+        found = self._admin.list_offsets(
+            asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ANSWER_SECONDS
+        )
+        return {(at.topic, at.partition): answer.result(_ANSWER_SECONDS).offset for at, answer in found.items()}
 
     def await_read(self, group: str, topics: Iterable[str], deadline: Deadline) -> None:
         """Wait until a group has read and committed everything that is in some topics now.
@@ -103,7 +134,7 @@ class Logs:
         consumer = self._new_consumer(group)
         try:
             asked = [TopicPartition(topic, number) for topic in topics for number in self.partitions(topic)]
-            wanted = self._ends(self._committed(consumer, asked))
+            wanted = self._unread(self._committed(consumer, asked))
             nobody_since: float | None = None
             waited_for = [TopicPartition(*at) for at in wanted]
             while waited_for:
@@ -123,22 +154,16 @@ class Logs:
             (at.topic, at.partition): max(0, at.offset) for at in consumer.committed(asked, timeout=_ANSWER_SECONDS)
         }
 
-    def _ends(self, committed: Places) -> Places:
+    def _unread(self, committed: Places) -> Places:
         """Where the last record ends behind what is committed: the end of a log itself may be that of a transaction,
         which no reader ever gets to."""
-        ends: Places = {}
-        behind = {}
-        for place, offset in committed.items():
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), _ANSWER_SECONDS)
-            if max(low, offset) < high:
-                behind[place] = offset
+        found: Places = {}
 
         def note(message: Message) -> None:
-            ends[str(message.topic()), message.partition() or 0] = (message.offset() or 0) + 1
+            found[str(message.topic()), message.partition() or 0] = (message.offset() or 0) + 1
 
-        if behind:
-            self._read(behind, note)
-        return ends
+        self._read(committed, note)
+        return found
 
     def _is_deserted(self, group: str) -> bool:
         described = self._admin.describe_consumer_groups([group], request_timeout=_ANSWER_SECONDS)[group]

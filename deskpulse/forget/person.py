@@ -23,8 +23,6 @@ class Person:
     def __init__(self, customer: str, pseudonyms: Pseudonyms | None) -> None:
         self.ids = frozenset((customer,) if pseudonyms is None else (customer, pseudonyms.of(customer)))
         self.keys = frozenset(one.encode() for one in self.ids)
-        self.now = (customer if pseudonyms is None else pseudonyms.of(customer)).encode()
-        """The key under which the workers know the customer."""
 
     def __repr__(self) -> str:
         """Without the id."""

@@ -45,8 +45,9 @@ def prove_state(logs: Logs, person: Person, report: Report) -> None:
         report.traces.append(Remainder(HISTORIES, what, len(told)))
     if named:
         report.traces.append(Remainder(HISTORIES, "tickets that came meanwhile; forget again", len(named)))
-    if state.known_customer:
-        report.traces.append(Remainder(CUSTOMER_TICKETS, "the customer or one of the tickets is known"))
+    if state.telling:
+        what = "customers of whom the customer, or one of the tickets, is told"
+        report.traces.append(Remainder(CUSTOMER_TICKETS, what, len(state.telling)))
     if state.superseded:
         kept = logs.kept(CHANGELOGS)
         ends = [kept[topic].compaction_ms for topic in CHANGELOGS]

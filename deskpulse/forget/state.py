@@ -45,8 +45,8 @@ class State:
         """Tickets whose state names the customer."""
         self.superseded = 0
         """Records that name the customer or tell of the tickets, and wait to be compacted."""
-        self.known_customer = False
-        """Whether the customer step knows of the customer, or of one of the tickets."""
+        self.telling: set[bytes] = set()
+        """Keys of the customer step under which the customer, or one of the tickets, is known."""
 
     def read(self, logs: Logs) -> None:
         """Read both changelogs; raises ``KafkaException`` and ``UnreadableHistoryError``."""
@@ -54,7 +54,6 @@ class State:
         self._read_tickets(logs)
 
     def _read_customers(self, logs: Logs) -> None:
-        about: set[bytes] = set()
         met = 0
 
         def take(message: Message) -> None:
@@ -69,11 +68,10 @@ class State:
             else:
                 tells = not found.isdisjoint(self.tickets)
             met += tells
-            (about.add if tells else about.discard)(key)
+            (self.telling.add if tells else self.telling.discard)(key)
 
         logs.read(CUSTOMER_TICKETS, take)
-        self.known_customer = bool(about)
-        self.superseded += met - len(about)
+        self.superseded += met - len(self.telling)
 
     def _read_tickets(self, logs: Logs) -> None:
         newest: set[str] = set()
