@@ -141,6 +141,8 @@ class Partition:
             if latest_ms is not None and at > latest_ms:
                 self._refuse(topic, record, "future", f"`at` is {(at - latest_ms) // 1000} s too far ahead")
                 continue
+            if pseudonyms is not None:
+                event = pseudonyms.hide(event)
             held = touched.get(key)
             if held is None:
                 rest = resting.get(key)
@@ -152,8 +154,6 @@ class Partition:
                     continue
                 else:
                     held = ticket.new()
-            if pseudonyms is not None:
-                event = pseudonyms.hide(event)
             try:
                 added = held.history.add(event, at)
             except HistoryFullError as error:

@@ -66,6 +66,12 @@ def rest(due: int, told: Told, encoded_history: bytes) -> bytes:
     return header + told.contributions + told.raised + encoded_history
 
 
+def history_of(resting: bytes) -> bytes:
+    """The packed history of a ticket at rest."""
+    _, length, raised_length, _, _ = _HEADER.unpack_from(resting)
+    return resting[_HEADER.size + length + raised_length :]
+
+
 def told_of(resting: bytes) -> tuple[int, bytes]:
     """When a ticket at rest is due (0 for never), and its contributions."""
     due, length, _, _, _ = _HEADER.unpack_from(resting)

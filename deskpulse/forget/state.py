@@ -12,11 +12,11 @@ from confluent_kafka import Message
 from deskpulse.forget.logs import Logs
 from deskpulse.forget.person import Person
 from schemas.outputs import CUSTOMER_TICKETS, HISTORIES
-from streams.customers import Entry
+from streams import changelog, ticket
+from streams.customers import RULE, Entry
 from streams.history import DELETED, ERASES, KIND, SIZE, decode
 
 _decode_entries: Final = msgspec.msgpack.Decoder(list[Entry]).decode
-_LEFT: Final = b"\x00"
 _CROWD: Final = b"\x00"
 
 
@@ -59,6 +59,8 @@ class State:
         def take(message: Message) -> None:
             nonlocal met
             key, value = message.key() or b"", message.value()
+            if key == RULE:
+                return
             found: set[str] = set()
             if value and value != _CROWD:
                 found = {entry.ticket_id for entry in _decode_entries(value)}
@@ -81,7 +83,9 @@ class State:
         def take(message: Message) -> None:
             nonlocal met
             key, value = message.key() or b"", message.value()
-            packed = history_of(key, value)
+            if key == changelog.CLOCK or key[:1] in (changelog.POLICIES, changelog.COMBINATION):
+                return
+            packed = history_of(value)
             names = packed is not None and self._person.in_history(packed)
             if not names and key not in asked:
                 return
@@ -100,9 +104,11 @@ class State:
         self.superseded += met - len(newest)
 
 
-def history_of(key: bytes, value: bytes | None) -> bytes | None:
-    """The packed history in a record of the tickets' changelog, None of one that holds none."""
-    return None if not key or not value or value[:1] == _LEFT else value
+def history_of(value: bytes | None) -> bytes | None:
+    """The packed history in a ticket's record of the changelog, None of one that holds none."""
+    if not value or value[0] == changelog.LEFT:
+        return None
+    return ticket.history_of(value[changelog.PREFIX_BYTES :]) if value[0] == changelog.TICKET else value
 
 
 def _kept(value: bytes | None, packed: bytes | None) -> Kept:
