@@ -25,7 +25,7 @@ from clickhouse_connect.driver.exceptions import Error
 from deskpulse.forget.logs import Logs, NotReadError
 from deskpulse.forget.person import Person
 from deskpulse.forget.proof import prove_state, prove_tables, what_topics_keep
-from deskpulse.forget.report import Report
+from deskpulse.forget.report import Remainder, Report
 from deskpulse.forget.state import Kept, State
 from deskpulse.forget.tables import Tables
 from deskpulse.settings import Settings
@@ -38,6 +38,9 @@ from streams.clients import Deadline
 
 READ_TOPICS: Final = (*INPUT_TOPICS, *INNER_TOPICS)
 """What processors read."""
+_ON_DISK: Final = (
+    "overwritten values until RocksDB compacts them, and what lies there of partitions that have moved away"
+)
 _WITHOUT_CLICKHOUSE: Final = "the rows in ClickHouse stand as they are: {}; forget again when it can be reached"
 _FOLDER_IS_HELD: Final = (
     "the rows in ClickHouse stand as they are: its folder is open to one process at a time; let the worker go on until "
@@ -108,6 +111,8 @@ class _Run:
         if tables is not None:
             prove_tables(tables, report)
         what_topics_keep(self.logs, self.person, report)
+        if report.tickets and self.settings.worker.state_folder is not None:
+            report.rests.append(Remainder("worker.state_folder", _ON_DISK))
 
     def _erase(self, state: State) -> None:
         erasures = [

@@ -72,5 +72,5 @@ def test_nothing_of_erased_tickets_is_left_in_any_state(events: list[AnyEvent], 
         assert (names, len(records), contact) == ([], 32, None)
         facts = desk.topics.facts[place]
         assert (facts.ticket_id, facts.deleted, facts.events, facts.customer_id) == (ticket_id, True, 1, "")
-    assert not any(desk.topics.cells_of("hour").values())
+    assert not any(desk.topics.cells_of("hour", desk.config.dimensions).values())
     assert not desk.topics.sla_events_that_hold()
