@@ -82,6 +82,19 @@ def memory(
 
 
 @app.command()
+def state(
+    in_memory: Annotated[int, typer.Option(help="How many tickets in memory.")] = 250_000,
+    on_disk: Annotated[int, typer.Option(help="How many tickets on the disk.")] = 1_000_000,
+    answer: FormatOption = Format.text,
+    save: SaveOption = False,
+) -> None:
+    """Memory that the state of many tickets takes, in memory and on the disk; takes some minutes."""
+    from bench.state import state as measured
+
+    _measure(lambda: measured(in_memory, on_disk), answer, save)
+
+
+@app.command()
 def live(
     rate: Annotated[int, typer.Option(min=1, metavar="N", help="Events a second.")] = 1000,
     seconds: Annotated[int, typer.Option(min=5, metavar="N", help="How long to measure.")] = 60,
