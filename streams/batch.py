@@ -16,9 +16,9 @@ from schemas.outputs import TicketFacts
 from streams.attributes import AttributeGraph, Dimensions
 from streams.calendars import DAY_MS
 from streams.config import DomainConfig
-from streams.customers import Entry, contacts, entry_of, of_facts
+from streams.customers import heard, of_facts
 from streams.facts import Facts, facts
-from streams.history import Contact, History, erases
+from streams.history import History, erases
 from streams.published import ticket_facts
 
 
@@ -59,7 +59,9 @@ def batch(
         only = [event for _, _, _, event in some if erases(event)][:1]
         histories[ticket_id] = history, only or [*ordered.values()]
         found[ticket_id] = facts(history.records, history.names, now_ms, graph, config)
-    for ticket_id, contact in _contacts(found, config.fcr_days * DAY_MS).items():
+    summaries = ((one.customer, of_facts(ticket_id, one)) for ticket_id, one in found.items())
+    told = [(customer, summary) for customer, summary in summaries if summary is not None]
+    for ticket_id, contact in heard(told, config.fcr_days * DAY_MS).items():
         history = histories[ticket_id][0]
         found[ticket_id] = facts(history.records, history.names, now_ms, graph, config, contact)
     return {
@@ -74,18 +76,3 @@ def batch(
 
 def _order(one: tuple[int, int, bytes, AnyEvent]) -> tuple[int, int, bytes]:
     return one[:3]
-
-
-def _contacts(found: dict[str, Facts], fcr_ms: int) -> dict[str, Contact]:
-    """What the tickets of each customer say of each other, where they say anything."""
-    by_customer: dict[str, list[Entry]] = {}
-    for ticket_id, one in found.items():
-        told = of_facts(ticket_id, one)
-        if told is not None:
-            by_customer.setdefault(one.customer, []).append(entry_of(told))
-    said: dict[str, Contact] = {}
-    for customer, entries in by_customer.items():
-        for entry, (repeat_at, recovered_at) in contacts(entries, fcr_ms):
-            if repeat_at or recovered_at:
-                said[entry.ticket_id] = Contact(customer, repeat_at, recovered_at)
-    return said

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from schemas.outputs import CustomerContact, CustomerTicket
 from streams.facts import RECOVERY_MS, Facts
+from streams.history import Contact
 from streams.published import Output, encode
 from streams.shelf import Shelf, Store
 
@@ -126,6 +127,22 @@ def contacts(entries: Sequence[Entry], fcr_ms: int) -> list[tuple[Entry, tuple[i
     """What a customer's tickets are told, see :func:`judge`, of each that has not left."""
     crowd = is_crowd(entries)
     return [(entry, (0, 0) if crowd else judge(entry, entries, fcr_ms)) for entry in entries if not entry.left]
+
+
+def heard(told: Iterable[tuple[str, CustomerTicket]], fcr_ms: int) -> dict[str, Contact]:
+    """What all tickets hear of their customers' others, by ticket, where there is anything: the batch computation.
+
+    ``told`` are customers, and what each of their tickets tells.
+    """
+    by_customer: dict[str, list[Entry]] = {}
+    for customer, one in told:
+        by_customer.setdefault(customer, []).append(entry_of(one))
+    return {
+        entry.ticket_id: Contact(customer, *said)
+        for customer, entries in by_customer.items()
+        for entry, said in contacts(entries, fcr_ms)
+        if said != (0, 0)
+    }
 
 
 class Customers:

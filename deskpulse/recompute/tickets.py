@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from deskpulse.recompute.archive import Kept
-from schemas.outputs import SlaEvent, TicketFacts
+from schemas.outputs import CustomerTicket, SlaEvent, TicketFacts
 from streams.calendars import DAY_MS
 from streams.config import DomainConfig
-from streams.customers import Entry, contacts, entry_of, of_facts
+from streams.customers import heard, of_facts
 from streams.facts import Facts
 from streams.history import Contact, History, decode
 from streams.raised import events
@@ -61,23 +61,21 @@ class Tickets:
 
         ``as_workers_do``: a ticket that has left the horizon hears no more of the others.
         """
-        by_customer: dict[str, list[Entry]] = {}
+        told: list[tuple[str, CustomerTicket]] = []
         left_at: dict[str, int] = {}
         for done, (ticket_id, kept) in enumerate(self.kept.items(), 1):
             found, _ = self._facts(kept, self.now_of(ticket_id), None)
-            told = of_facts(ticket_id, found)
-            if told is not None:
-                by_customer.setdefault(found.customer, []).append(entry_of(told))
+            summary = of_facts(ticket_id, found)
+            if summary is not None:
+                told.append((found.customer, summary))
                 if as_workers_do and self.config.horizon_ms is not None and not found.open:
                     left_at[ticket_id] = found.last_at + self.config.horizon_ms
             on_progress(done, len(self.kept))
-        fcr_ms = self.config.fcr_days * DAY_MS
-        for customer, entries in by_customer.items():
-            for entry, said in contacts(entries, fcr_ms):
-                until = left_at.get(entry.ticket_id, _NEVER)
-                repeat_at, recovered_at = [at if at < until else 0 for at in said]
-                if repeat_at or recovered_at:
-                    self._contacts[entry.ticket_id] = Contact(customer, repeat_at, recovered_at)
+        for ticket_id, said in heard(told, self.config.fcr_days * DAY_MS).items():
+            until = left_at.get(ticket_id, _NEVER)
+            repeat_at, recovered_at = [at if at < until else 0 for at in said[1:]]
+            if repeat_at or recovered_at:
+                self._contacts[ticket_id] = Contact(said.customer, repeat_at, recovered_at)
 
     def facts(self, ticket_id: str, now_ms: int) -> tuple[Facts, History]:
         """The facts of a ticket as of a time, and its events."""
