@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -19,7 +19,7 @@ _FLUSH_SECONDS: Final = 120.0
 class Feed(threading.Thread):
     """A producer that waits until the broker is back; every record is published once."""
 
-    def __init__(self, client: Mapping[str, Any], records: Sequence[Record]) -> None:
+    def __init__(self, client: Mapping[str, Any], records: Iterable[Record]) -> None:
         super().__init__(name="feed", daemon=True)
         self.failure: Exception | None = None
         self.sent = 0

@@ -11,21 +11,16 @@ import logging
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer
 
 from bench.running import BenchError
-from schemas.bad_records import BadRecordError, UnknownTypeError
-from schemas.events import INPUT_TOPICS, decode
-from schemas.outputs import DEAD_LETTERS, FACTS, LATE
 from streams.clients import client_config
 from tests.chaos import mutations
-from tests.chaos.audit import Findings, Place
+from tests.chaos.counting import count
 from tests.chaos.desk import SETTINGS, Desk, policies
 from tests.chaos.supervised import Seen
 
@@ -42,7 +37,7 @@ _DRAIN_SECONDS: Final = 900.0
 
 def fuzz(number: int, seed: int, folder: Path) -> dict[str, Any]:
     """Publish so many records, look at the worker meanwhile and at the topics in the end."""
-    text = SETTINGS + "dead_letter_limit = 1.0\n" * _has_limit() + policies(_LONGEST_TARGET_SECONDS)
+    text = f"{SETTINGS}dead_letter_limit = 1.0\n{policies(_LONGEST_TARGET_SECONDS)}"
     with Desk(folder, workers=1, partitions=4, settings=text) as desk:
         desk.start_workers()
         (worker,) = desk.workers
@@ -55,7 +50,7 @@ def fuzz(number: int, seed: int, folder: Path) -> dict[str, Any]:
         desk.timeline.tell("everything is read")
         if worker.stop():
             raise BenchError("the worker did not end in order")
-        findings = _compare(desk)
+        findings = count(desk.client, desk.partitions)
         memory = _memory(worker.seen)
     if worker.own_ends:
         findings.add("wrong", f"the worker ended {worker.own_ends} times: {desk.timeline}")
@@ -76,12 +71,6 @@ def fuzz(number: int, seed: int, folder: Path) -> dict[str, Any]:
         "told": findings.told,
         "folder": str(folder),
     }
-
-
-def _has_limit() -> bool:
-    from deskpulse.settings import Worker
-
-    return "dead_letter_limit" in Worker.model_fields
 
 
 def _publish(desk: Desk, number: int, seed: int, now_ms: int) -> None:
@@ -151,87 +140,6 @@ def _memory(seen: list[Seen]) -> dict[str, Any]:
         "most_mib": round(most),
         "grew": most > max(warm * _GROWTH, warm + _GROWTH_MIB),
     }
-
-
-def _compare(desk: Desk) -> Findings:
-    """One pass over the refused, one over the inputs, one over the facts; only places and ids are held."""
-    findings = Findings()
-    refused: dict[Place, int] = {}
-    by_topic: Counter[str] = Counter()
-    for topic, _, _, key, value, headers in _records(desk, (DEAD_LETTERS, LATE)):
-        place = headers["origin_topic"].decode(), int(headers["origin_partition"]), int(headers["origin_offset"])
-        by_topic[topic] += 1
-        if place in refused:
-            findings.add("doubled", f"{place} was refused twice")
-        refused[place] = hash((key, value))
-    found = {key: facts for _, _, _, key, facts, _ in _records(desk, (FACTS,))}
-    ids: dict[str, set[int]] = defaultdict(set)
-    published = accepted = unknown = 0
-    for topic, partition, offset, key, value, _ in _records(desk, INPUT_TOPICS):
-        published += 1
-        whole = refused.pop((topic, partition, offset), None)
-        if whole is not None:
-            if whole != hash((key, value)):
-                findings.add("wrong", f"{topic}[{partition}] {offset} was not refused whole")
-            continue
-        try:
-            event = decode(value)
-        except UnknownTypeError:
-            unknown += 1
-            continue
-        except BadRecordError as error:
-            findings.add("lost", f"{topic}[{partition}] {offset}: {error}")
-            continue
-        accepted += 1
-        ids[event.ticket_id].add(hash(event.id))
-    for place in refused:
-        findings.add("wrong", f"{place} was refused, but there is no such record")
-    for ticket_id in ids.keys() | {(key or b"").decode() for key in found}:
-        value = found.get(ticket_id.encode())
-        counted = json.loads(value)["events"] if value else 0
-        missing = len(ids.get(ticket_id, ())) - counted
-        if missing:
-            findings.add("lost" if missing > 0 else "doubled", f"ticket {ticket_id!r}: {missing} events", abs(missing))
-    findings.counts = {
-        "published": published,
-        "counted": sum(map(len, ids.values())),
-        "duplicates": accepted - sum(map(len, ids.values())),
-        "dead_letters": by_topic[DEAD_LETTERS],
-        "late": by_topic[LATE],
-        "unknown": unknown,
-        "tickets": len(found),
-    }
-    return findings
-
-
-def _records(desk: Desk, topics: tuple[str, ...]) -> Iterator[tuple[str, int, int, bytes | None, bytes | None, Any]]:
-    """All committed records, one after the other: too many to be held."""
-    consumer = Consumer(
-        client_config(
-            desk.client,
-            fixed={
-                "group.id": "fuzz",
-                "isolation.level": "read_committed",
-                "enable.partition.eof": True,
-                "enable.auto.commit": False,
-            },
-        )
-    )
-    places = [TopicPartition(topic, number, 0) for topic in topics for number in range(desk.partitions)]
-    consumer.assign(places)
-    left = len(places)
-    while left:
-        for message in consumer.consume(5_000, 1.0):
-            error = message.error()
-            if error is None:
-                pairs: Any = message.headers() or []
-                place = str(message.topic()), int(message.partition() or 0), int(message.offset() or 0)
-                yield *place, message.key(), message.value(), dict(reversed(pairs))
-            elif error.code() == KafkaError._PARTITION_EOF:
-                left -= 1
-            else:
-                raise BenchError(error.str())
-    consumer.close()
 
 
 def main() -> int:

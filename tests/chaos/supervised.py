@@ -54,6 +54,7 @@ class Supervised:
         self._environment = environment({"worker.id": name, "worker.web_port": self.port, **settings})
         self._process: Process | None = None
         self._held = False
+        self._frozen = 0
         self._start_at = 0.0
         self._closed = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name=f"watch-{name}", daemon=True)
@@ -106,11 +107,12 @@ class Supervised:
         """SIGSTOP."""
         if self.process.poll() is None:
             self._timeline.tell(f"worker {self.name} is frozen (process {self.process.pid})")
-            os.kill(self.process.pid, signal.SIGSTOP)
+            self._frozen = self.process.pid
+            os.kill(self._frozen, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """SIGCONT: whoever it was, it goes on as though nothing had been."""
-        if self.process.poll() is None:
+        """SIGCONT: it goes on as though nothing had been, if nobody has killed it meanwhile."""
+        if self.process.poll() is None and self.process.pid == self._frozen:
             os.kill(self.process.pid, signal.SIGCONT)
             self._timeline.tell(f"worker {self.name} goes on")
 

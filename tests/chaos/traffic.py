@@ -91,6 +91,23 @@ _OLD_STORY: Final = (
 )
 
 
+def endless(seed: int, start_ms: int, events_per_second: float, day_seconds: float) -> Iterator[Record]:
+    """Stories from ``start_ms`` on, without end, made up as they are asked for. The rate is reached within a day."""
+    squeeze = DAY_MS / 1000 / day_seconds
+    config = SimulatorConfig(
+        SIMULATED_START_MS,
+        seed=seed,
+        days=None,
+        events_per_second=events_per_second / squeeze,
+        reached_after_seconds=DAY_MS / 1000,
+        late=_LATE,
+        duplicates=_DUPLICATES,
+        rhythm=False,
+        incidents=False,
+    )
+    return _moved(config, start_ms, squeeze)
+
+
 def _stories(shape: Shape, start_ms: int, rng: Random) -> Iterator[Record]:
     squeeze = DAY_MS / 1000 / shape.day_seconds
     config = SimulatorConfig(
@@ -103,6 +120,13 @@ def _stories(shape: Shape, start_ms: int, rng: Random) -> Iterator[Record]:
         rhythm=False,
         incidents=False,
     )
+    for record in _moved(config, start_ms, squeeze):
+        later = rng.randrange(_REORDERED_MS) if rng.random() < _REORDERED else 0
+        yield record._replace(due_ms=record.due_ms + later)
+
+
+def _moved(config: SimulatorConfig, start_ms: int, squeeze: float) -> Iterator[Record]:
+    """The stories of a desk, ``squeeze`` times as fast and from ``start_ms`` on."""
 
     def moved(ms: int) -> int:
         return start_ms + int((ms - SIMULATED_START_MS) / squeeze)
@@ -111,8 +135,7 @@ def _stories(shape: Shape, start_ms: int, rng: Random) -> Iterator[Record]:
         event: dict[str, Any] = json.loads(value)
         at = moved(int(datetime.fromisoformat(event["at"]).timestamp() * 1000))
         event["at"] = _rfc3339(at)
-        later = rng.randrange(_REORDERED_MS) if rng.random() < _REORDERED else 0
-        yield Record(max(at, moved(due)) + later, topic, key, _json(event), "event")
+        yield Record(max(at, moved(due)), topic, key, _json(event), "event")
 
 
 def _poison(number: int, due: int, example: Record, rng: Random) -> Record:

@@ -1,0 +1,212 @@
+"""``python -m tests.chaos.soak``: events at a rate for a long time, with a kill every few minutes.
+
+Memory stays flat after the warm-up, and after each fault the lag is back at zero within 10 s. Exit code 0 then, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+import time
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, Final
+
+from bench.report import quantile
+from bench.running import BenchError
+from tests.chaos import traffic
+from tests.chaos.conductor import Conductor
+from tests.chaos.counting import count
+from tests.chaos.desk import SETTINGS, Desk, policies
+from tests.chaos.faults import KILL, Fault
+from tests.chaos.feed import Feed
+from tests.chaos.supervised import Seen, Supervised
+
+WITHIN_SECONDS: Final = 10.0
+"""After a fault the lag is to be back at zero within this."""
+_DAY_SECONDS: Final = 60.0
+"""So long a simulated day takes: stories are over soon, so that tickets leave as fast as they come."""
+_HORIZON_SECONDS: Final = 120.0
+_WARM_SECONDS: Final = 300.0
+"""By then as many tickets leave the horizon as come in, and their marks, too, a while later."""
+_GROWTH_SHARE: Final = 0.15
+"""So much more than after the warm-up is no growth: memory swings with every restart and every restore."""
+_IN_FLIGHT_SECONDS: Final = 0.25
+"""What came in within this is always on its way: with no more unread than that the lag is back at zero."""
+_LEAD_MS: Final = 300
+_STALE_SECONDS: Final = 2.5
+"""What a worker said so long ago, it does not say now."""
+_DRAIN_SECONDS: Final = 180.0
+
+
+def soak(minutes: float, rate: float, every_seconds: float, seed: int, folder: Path) -> dict[str, Any]:
+    """Run it, and say what was seen."""
+    seconds = minutes * 60
+    text = SETTINGS + f'horizon = "{_HORIZON_SECONDS:g}s"\n' + policies(_DAY_SECONDS)
+    with Desk(folder, workers=2, partitions=8, settings=text) as desk:
+        desk.start_workers()
+        start_ms = time.time_ns() // 1_000_000 + _LEAD_MS
+        end_ms = start_ms + int(seconds * 1000)
+        made = traffic.endless(seed, start_ms, rate, _DAY_SECONDS)
+        feed = Feed(desk.client, takewhile(lambda record: record.due_ms < end_ms, made))
+        began = time.monotonic()
+        desk.timeline.tell("traffic begins")
+        feed.start()
+        kills = _kills(seconds, every_seconds)
+        conductor = Conductor(desk, kills)
+        conductor.run()
+        desk.await_that(lambda: not feed.is_alive(), seconds + 60, "everything is published")
+        feed.finish(0)
+        ended = time.monotonic()
+        desk.timeline.tell("everything is published")
+        desk.await_that(
+            lambda: _lag(desk.workers, time.monotonic(), desk.partitions) == 0, _DRAIN_SECONDS, "it is read"
+        )
+        for worker in desk.workers:
+            if worker.stop():
+                raise BenchError(f"worker {worker.name} did not end in order")
+        findings = count(desk.client, desk.partitions)
+        faults = _recoveries(desk, conductor, _IN_FLIGHT_SECONDS * rate)
+        told = {
+            "seconds": round(ended - began),
+            "rate": round(feed.sent / (ended - began)),
+            "kills": sum(worker.kills for worker in desk.workers),
+            "ended_themselves": sum(worker.own_ends for worker in desk.workers),
+            "faults": faults,
+            "slowest_seconds": max((one["lag_zero_after_seconds"] or seconds for one in faults), default=0.0),
+            "lag": _lags(desk, began, ended),
+            "memory": {worker.name: _memory(worker, began, min(_WARM_SECONDS, seconds / 3)) for worker in desk.workers},
+            **findings.counts,
+            "lost": findings.lost,
+            "doubled": findings.doubled,
+            "wrong": findings.wrong,
+            "told": findings.told,
+            "folder": str(folder),
+        }
+    flat = not any(one["grew"] for one in told["memory"].values())
+    ok = findings.ok and flat and told["slowest_seconds"] <= WITHIN_SECONDS and not told["ended_themselves"]
+    return {"ok": ok, "seed": seed, **told}
+
+
+def _kills(seconds: float, every_seconds: float) -> list[Fault]:
+    """Now one worker, now the other, and each third time both."""
+    faults = []
+    for number in range(int(seconds / every_seconds)):
+        which = (0, 1) if number % 3 == 2 else (number % 2,)
+        faults += [Fault((number + 0.5) * every_seconds, KILL, one) for one in which]
+    return faults
+
+
+def _lag(workers: Sequence[Supervised], at: float, partitions: int) -> int | None:
+    """Records unread at a moment over all workers; None where somebody's partitions are nobody's."""
+    newest = [one for worker in workers if (one := _seen_at(worker, at)) is not None]
+    owned = {number for one in newest if one.ready for number in one.partitions}
+    return sum(one.input_lag for one in newest) if len(owned) == partitions else None
+
+
+def _seen_at(worker: Supervised, at: float) -> Seen | None:
+    """The newest that a worker said before a moment."""
+    place = bisect_right(worker.seen, at, key=lambda one: one.at) - 1
+    return worker.seen[place] if place >= 0 and at - worker.seen[place].at < _STALE_SECONDS else None
+
+
+def _recoveries(desk: Desk, conductor: Conductor, in_flight: float) -> list[dict[str, Any]]:
+    """For each fault, when the lag was back at zero."""
+    began = [at for at, _ in conductor.began_at]
+    moments = sorted(one.at for worker in desk.workers for one in worker.seen)
+    found = []
+    for number, at in enumerate(began):
+        if number and at - began[number - 1] < 1.0:
+            continue  # Both at once.
+        both = number + 1 < len(began) and began[number + 1] - at < 1.0
+        # What was said of the process that is no more says nothing.
+        zero = next(
+            (
+                moment - at
+                for moment in moments
+                if moment > at + 0.5
+                and _restarted(desk, at, moment)
+                and _lag(desk.workers, moment, desk.partitions) == 0
+            ),
+            None,
+        )
+        after = None if zero is None else round(zero, 1)
+        found.append({"kind": "kill of both" if both else "kill", "lag_zero_after_seconds": after})
+    return found
+
+
+def _restarted(desk: Desk, at: float, moment: float) -> bool:
+    """Whether every worker has spoken since ``at``."""
+    return all((one := _seen_at(worker, moment)) is not None and one.at > at + 0.3 for worker in desk.workers)
+
+
+def _lags(desk: Desk, began: float, ended: float) -> dict[str, Any]:
+    """How much was unread, over the whole run."""
+    moments = [one.at for worker in desk.workers for one in worker.seen if began <= one.at <= ended]
+    known = sorted(lag for at in moments if (lag := _lag(desk.workers, at, desk.partitions)) is not None)
+    if not known:
+        raise BenchError("the workers said nothing of themselves")
+    zero = sum(lag == 0 for lag in known) / len(known)
+    told = {"p50": quantile(known, 0.5), "p99": quantile(known, 0.99), "most": known[-1]}
+    waiting = sorted(one.sink_lag for worker in desk.workers for one in worker.seen if began <= one.at <= ended)
+    told |= {"sink_p50": quantile(waiting, 0.5), "sink_most": waiting[-1]}
+    return {"zero_share": round(zero, 3), "unknown_share": round(1 - len(known) / len(moments), 3), **told}
+
+
+def _memory(worker: Supervised, began: float, warm_seconds: float) -> dict[str, Any]:
+    """The most of each minute; whether the last third has more than what came right after the warm-up."""
+    by_minute: dict[int, float] = {}
+    for one in worker.seen:
+        if one.rss_mib and one.at >= began:
+            minute = int((one.at - began) // 60)
+            by_minute[minute] = max(by_minute.get(minute, 0.0), one.rss_mib)
+    minutes = [round(by_minute[minute]) for minute in sorted(by_minute)]
+    warm = minutes[int(warm_seconds // 60) :]
+    third = max(1, len(warm) // 3)
+    before, after = max(warm[:third]), max(warm[-third:])
+    tracked = [one.tracked for one in worker.seen if one.tracked]
+    return {
+        "mib_by_minute": minutes,
+        "after_warm_up_mib": before,
+        "in_the_end_mib": after,
+        "grew": after > before * (1 + _GROWTH_SHARE),
+        "tracked_tickets_most": max(tracked, default=0),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos.soak",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Example: python -m tests.chaos.soak --minutes 5 --rate 1000 --out soak.json",
+    )
+    parser.add_argument("--minutes", type=float, default=30.0, help="how long (default 30)")
+    parser.add_argument("--rate", type=float, default=2_000.0, help="events per second (default 2,000)")
+    parser.add_argument("--every", type=float, default=120.0, help="seconds between two kills (default 120)")
+    parser.add_argument("--seed", type=int, default=1, help="the traffic follows from it (default 1)")
+    parser.add_argument("--folder", type=Path, help="where logs and data are kept (default: a new one)")
+    parser.add_argument("--out", type=Path, help="file for the summary as JSON")
+    asked = parser.parse_args()
+    folder = asked.folder or Path(tempfile.mkdtemp(prefix="deskpulse-soak-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(filename=folder / "soak.log")
+    try:
+        found = soak(asked.minutes, asked.rate, asked.every, asked.seed, folder)
+    except BenchError as error:
+        print(f"{error}\nlogs: {folder}", file=sys.stderr)
+        return 2
+    document = json.dumps(found, indent=1)
+    if asked.out:
+        asked.out.write_text(f"{document}\n")
+    print(document)
+    return 0 if found["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
