@@ -32,7 +32,15 @@ def main() -> int:
         outage_seconds=min(12.0, asked.seconds / 8),
         freezes=asked.freezes if asked.freezes is not None else max(1, round(3 * share)),
     )
-    what = Run(asked.seed, asked.seconds, dose, asked.rate, asked.day, poison=max(24, round(200 * share)))
+    what = Run(
+        asked.seed,
+        asked.seconds,
+        dose,
+        asked.rate,
+        asked.day,
+        poison=max(24, round(200 * share)),
+        on_disk=asked.on_disk,
+    )
     try:
         outcome = run(what, folder)
     except BenchError as error:
@@ -68,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--brokers", type=int, help="restarts of the broker (default: by the length)")
     parser.add_argument("--outages", type=int, help="times that ClickHouse is away (default: by the length)")
     parser.add_argument("--freezes", type=int, help="workers that become zombies (default: by the length)")
+    parser.add_argument("--on-disk", action="store_true", help="workers keep their state in folders (RocksDB)")
     parser.add_argument("--folder", type=Path, help="where logs and data are kept (default: a new one)")
     parser.add_argument("--out", type=Path, help="file for the summary as JSON")
     parser.add_argument("--format", choices=("text", "json"), default="text")

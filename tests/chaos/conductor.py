@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -31,7 +32,7 @@ class Conductor:
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="broker")
         self._under_way: list[Future[None]] = []
         for fault in plan:
-            self._at(fault.at_seconds, lambda fault=fault: self._let_happen(fault))
+            self._at(fault.at_seconds, partial(self._let_happen, fault))
 
     def run(self) -> None:
         """Until the last fault is over; raises when the broker does not come back."""

@@ -73,9 +73,14 @@ _OUTAGES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 
 
 class Desk:
-    """Makes its own folder's files; ends all that it started, by their ids."""
+    """Makes its own folder's files; ends all that it started, by their ids.
 
-    def __init__(self, folder: Path, *, workers: int = 2, partitions: int = 6, settings: str) -> None:
+    ``on_disk``: workers keep the state of their partitions in folders.
+    """
+
+    def __init__(
+        self, folder: Path, *, workers: int = 2, partitions: int = 6, settings: str, on_disk: bool = False
+    ) -> None:
         self.folder = folder
         self.timeline = Timeline()
         self.partitions = partitions
@@ -83,6 +88,7 @@ class Desk:
         self.config_path = folder / "deskpulse.toml"
         self.workers: list[Supervised] = []
         self._number = workers
+        self._on_disk = on_disk
         self._text = settings
         self._until_the_end = ExitStack()
 
@@ -126,7 +132,9 @@ class Desk:
     def start_workers(self, settings: Mapping[str, object] = MappingProxyType({})) -> None:
         """Workers ``a``, ``b`` and so on, with all roles unless told. Returns when all are ready."""
         for number in range(self._number):
-            worker = Supervised(chr(ord("a") + number), {**self.settings, **settings}, self.folder, self.timeline)
+            name = chr(ord("a") + number)
+            own = {"worker.state_folder": self.folder / f"state-{name}"} if self._on_disk else {}
+            worker = Supervised(name, {**self.settings, **settings, **own}, self.folder, self.timeline)
             self._until_the_end.callback(worker.close)
             self.workers.append(worker)
             worker.start()

@@ -72,9 +72,10 @@ class Probes(threading.Thread):
         return sum(at <= moment for at in self.sent)
 
 
-def fault_time(tickets: int, kills: int, number: int, folder: Path) -> dict[str, Any]:
+def fault_time(tickets: int, kills: int, number: int, folder: Path, *, on_disk: bool = False) -> dict[str, Any]:
     """Kill one of so many workers again and again, and watch."""
-    with Desk(folder, workers=number, partitions=8, settings=policies(_LONGEST_TARGET_SECONDS)) as desk:
+    text = policies(_LONGEST_TARGET_SECONDS)
+    with Desk(folder, workers=number, partitions=8, settings=text, on_disk=on_disk) as desk:
         published = _fill(desk, tickets)
         desk.timeline.tell(f"{published:,} records of {tickets:,} tickets are published")
         desk.start_workers({"worker.roles": "processor"})
@@ -177,6 +178,7 @@ def main() -> int:
     parser.add_argument("--tickets", type=int, default=200_000, help="how many are tracked (default 200,000)")
     parser.add_argument("--kills", type=int, default=3, help="how often it is measured (default 3)")
     parser.add_argument("--workers", type=int, default=1, help="how many there are; one is killed (default 1)")
+    parser.add_argument("--on-disk", action="store_true", help="workers keep their state in folders (RocksDB)")
     parser.add_argument("--folder", type=Path, help="where logs and data are kept (default: a new one)")
     parser.add_argument("--out", type=Path, help="file for the summary as JSON")
     asked = parser.parse_args()
@@ -184,7 +186,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=folder / "fault.log")
     try:
-        found = fault_time(asked.tickets, asked.kills, asked.workers, folder)
+        found = fault_time(asked.tickets, asked.kills, asked.workers, folder, on_disk=asked.on_disk)
     except BenchError as error:
         print(f"{error}\nlogs: {folder}", file=sys.stderr)
         return 2

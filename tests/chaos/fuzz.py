@@ -107,7 +107,11 @@ def _publish(desk: Desk, number: int, seed: int, now_ms: int) -> None:
         producer.flush(60)
         if failed:
             raise BenchError(f"the broker refused {len(failed)} records: {failed[0]}")
-        desk.await_that(lambda sent=sent: _read(desk) >= sent - _AHEAD, _DRAIN_SECONDS, "the worker goes on")
+        _await_read(desk, sent - _AHEAD)
+
+
+def _await_read(desk: Desk, number: int) -> None:
+    desk.await_that(lambda: _read(desk) >= number, _DRAIN_SECONDS, f"the worker has read {number:,} records")
 
 
 def _read(desk: Desk) -> int:

@@ -36,6 +36,7 @@ class Run:
     workers: int = 2
     partitions: int = 6
     longest_target_seconds: float = 8.0
+    on_disk: bool = False
 
 
 @dataclass
@@ -65,7 +66,8 @@ class Outcome:
 def run(what: Run, folder: Path) -> Outcome:
     """Beat the system and look at what is left. Raises :class:`BenchError` when it does not come to its end."""
     settings = SETTINGS + policies(what.longest_target_seconds)
-    with Desk(folder, workers=what.workers, partitions=what.partitions, settings=settings) as desk:
+    size = {"workers": what.workers, "partitions": what.partitions}
+    with Desk(folder, **size, settings=settings, on_disk=what.on_disk) as desk:
         try:
             return _run(what, desk)
         except Exception as error:

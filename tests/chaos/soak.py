@@ -44,11 +44,13 @@ _STALE_SECONDS: Final = 2.5
 _DRAIN_SECONDS: Final = 180.0
 
 
-def soak(minutes: float, rate: float, every_seconds: float, seed: int, folder: Path) -> dict[str, Any]:
+def soak(
+    minutes: float, rate: float, every_seconds: float, seed: int, folder: Path, *, on_disk: bool = False
+) -> dict[str, Any]:
     """Run it, and say what was seen."""
     seconds = minutes * 60
     text = SETTINGS + f'horizon = "{_HORIZON_SECONDS:g}s"\n' + policies(_DAY_SECONDS)
-    with Desk(folder, workers=2, partitions=8, settings=text) as desk:
+    with Desk(folder, workers=2, partitions=8, settings=text, on_disk=on_disk) as desk:
         desk.start_workers()
         start_ms = time.time_ns() // 1_000_000 + _LEAD_MS
         end_ms = start_ms + int(seconds * 1000)
@@ -72,7 +74,7 @@ def soak(minutes: float, rate: float, every_seconds: float, seed: int, folder: P
                 raise BenchError(f"worker {worker.name} did not end in order")
         findings = count(desk.client, desk.partitions)
         faults = _recoveries(desk, conductor, _IN_FLIGHT_SECONDS * rate)
-        told = {
+        told: dict[str, Any] = {
             "seconds": round(ended - began),
             "rate": round(feed.sent / (ended - began)),
             "kills": sum(worker.kills for worker in desk.workers),
@@ -190,6 +192,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=2_000.0, help="events per second (default 2,000)")
     parser.add_argument("--every", type=float, default=120.0, help="seconds between two kills (default 120)")
     parser.add_argument("--seed", type=int, default=1, help="the traffic follows from it (default 1)")
+    parser.add_argument("--on-disk", action="store_true", help="workers keep their state in folders (RocksDB)")
     parser.add_argument("--folder", type=Path, help="where logs and data are kept (default: a new one)")
     parser.add_argument("--out", type=Path, help="file for the summary as JSON")
     asked = parser.parse_args()
@@ -197,7 +200,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=folder / "soak.log")
     try:
-        found = soak(asked.minutes, asked.rate, asked.every, asked.seed, folder)
+        found = soak(asked.minutes, asked.rate, asked.every, asked.seed, folder, on_disk=asked.on_disk)
     except BenchError as error:
         print(f"{error}\nlogs: {folder}", file=sys.stderr)
         return 2
