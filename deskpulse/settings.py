@@ -154,8 +154,9 @@ class Worker(Section):
         "only what is new. Of this worker alone; needs the extra `disk`. In memory where absent.",
     )
     session_timeout: PositiveDuration = Field(
-        default=timedelta(seconds=10),
-        description="After this without a heartbeat the group gives the partitions to others.",
+        default=timedelta(seconds=6),
+        description="After this without a heartbeat the group gives the partitions to others; 6 s is the least that "
+        "brokers take unless told otherwise (`group.min.session.timeout.ms`).",
     )
     web_host: str = Field(
         default="127.0.0.1", min_length=1, description="Address of the page, `/metrics` and the health checks."

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from signal import Signals
 from typing import Any, Final
 
 import faust
@@ -24,15 +25,18 @@ from deskpulse.allocator import give_memory_back
 from deskpulse.dlq.before import refused_before
 from deskpulse.durations import duration_ms
 from deskpulse.explain.route import Tickets
+from deskpulse.lives import Lives
 from deskpulse.settings import Settings
 from deskpulse.web import register
+from deskpulse.worker_name import NameTakenError, check_name, wait_for_name
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import CELLS, FACTS, SLA_EVENTS
 from sinks.agent import SinkAgent
 from sinks.clickhouse import connect
 from sinks.migrations import migrate
-from streams.commit import TransactionalCommitter
+from streams.commit import CommitError, TransactionalCommitter
 from streams.dead_letters import TooManyDeadLettersError
+from streams.deadlines import HEARTBEATS_A_SESSION
 from streams.live import Health, LiveFigures
 from streams.processor import READ_TOPICS, Processor, ProcessorConfig
 from streams.topics import check_topics, ensure_topics
@@ -48,37 +52,45 @@ _LOOK_SECONDS: Final = 0.2
 class _Committing(Service):
     """Starts before its app and stops after it, so that the last revoke can commit."""
 
-    def __init__(self, committer: TransactionalCommitter) -> None:
-        self.committer = committer
+    def __init__(self, app: App, committer: TransactionalCommitter) -> None:
+        self.app, self.committer = app, committer
         super().__init__()
 
     async def on_start(self) -> None:
         """Fence an earlier life of this worker."""
-        await self.committer.start()
+        try:
+            await self.committer.start()
+        except CommitError as error:
+            fail(self.app, error)
 
     async def on_stop(self) -> None:
         """Wait for the last commit."""
         await self.committer.close()
 
 
+def _group(settings: Settings, role: str) -> str:
+    return settings.kafka.group if role == "processor" else f"{settings.kafka.group}-{role}"
+
+
 def _app(settings: Settings, role: str, **web: Any) -> App:
     worker = settings.worker
     session_ms = duration_ms(worker.session_timeout)
     return App(
-        settings.kafka.group if role == "processor" else f"{settings.kafka.group}-{role}",
+        _group(settings, role),
         brokers=settings.kafka.bootstrap,
         client={k: v for k, v in settings.kafka.client().items() if k != "bootstrap.servers"},
-        consumer_client={"session.timeout.ms": session_ms, "heartbeat.interval.ms": max(100, session_ms // 5)},
-        revoke_seconds=30.0,
+        consumer_client={
+            "client.id": worker.id,
+            "session.timeout.ms": session_ms,
+            "heartbeat.interval.ms": max(100, session_ms // HEARTBEATS_A_SESSION),
+        },
         web_in_thread=False,
         **web,
     )
 
 
 def _committer(settings: Settings, role: str) -> TransactionalCommitter:
-    return TransactionalCommitter(
-        settings.kafka.client(), f"{settings.kafka.group}-{role}-{settings.worker.id}", transaction_timeout_seconds=10.0
-    )
+    return TransactionalCommitter(settings.kafka.client(), f"{settings.kafka.group}-{role}-{settings.worker.id}")
 
 
 def processor_of(settings: Settings, app: App, committer: TransactionalCommitter) -> Processor:
@@ -147,6 +159,10 @@ def _keep_running(app: App, run: Callable[[], Awaitable[None]]) -> None:
     app.task(until_it_ends)
 
 
+async def _check_returned(settings: Settings, role: str, member_id: str) -> None:
+    await asyncio.to_thread(check_name, settings.kafka.client(), _group(settings, role), settings.worker.id, member_id)
+
+
 class Apps:
     """What one worker runs, by its roles."""
 
@@ -168,8 +184,9 @@ class Apps:
                 self.processor = processor_of(settings, app, committer)
             else:
                 self.sink = sink_of(settings, app, committer)
+            app.check_returned = partial(_check_returned, settings, role)
             self.apps.append(app)
-            self.services.append(_Committing(committer))
+            self.services.append(_Committing(app, committer))
         domain = settings.domain()
         register(
             self.apps[0],
@@ -208,9 +225,21 @@ class Apps:
 def run(settings: Settings, log_level: str = "INFO") -> None:
     """Run a worker until it is told to end (SIGTERM, Ctrl-C) or has to; then the process exits.
 
-    Topics that are missing are made; topics that are not as they must be raise ``streams.topics.TopicError``.
+    A failure that a restored state can get over replaces the process, see ``deskpulse.lives``. Topics that are missing
+    are made; topics that are not as they must be raise ``streams.topics.TopicError``, another live worker of this name
+    ``deskpulse.worker_name.NameTakenError``.
     """
     worker_log.set_up(log_level)
+    lives = Lives.continued()
+    lives.begin()
+    try:
+        _run(settings, lives)
+    except Exception as error:
+        lives.mend_start(error)
+        raise
+
+
+def _run(settings: Settings, lives: Lives) -> None:
     _LOG.info("starting as %s: %s", settings.worker.id, " and ".join(settings.worker.roles))
     _LOG.info("Kafka at %s, group %s; %s", settings.kafka.bootstrap, settings.kafka.group, settings.clickhouse.target())
     specs = settings.kafka.topics()
@@ -221,12 +250,16 @@ def run(settings: Settings, log_level: str = "INFO") -> None:
     asyncio.set_event_loop(loop)
     give_memory_back()
     apps = Apps(settings)
-    apps.apps[0].task(_tell_when_ready(apps, f"http://{settings.worker.web_host}:{settings.worker.web_port}/"))
+    apps.apps[0].task(_tell_when_ready(apps, lives, f"http://{settings.worker.web_host}:{settings.worker.web_port}/"))
+    lives.has(apps.apps)
+    groups = [_group(settings, role) for role in settings.worker.roles]
+    wait_for_name(settings.kafka.client(), groups, settings.worker.id, settings.worker.session_timeout.total_seconds())
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, 50, 1_000)
     # Quiet: its spinner and its smileys are for a terminal, and this is a log.
-    worker = faust.Worker(
+    worker = _Worker(
+        lives,
         apps.apps[0],
         *apps.services,
         *apps.apps[1:],
@@ -239,19 +272,37 @@ def run(settings: Settings, log_level: str = "INFO") -> None:
     try:
         worker.execute_from_commandline()
     except SystemExit:
+        if lives.last_error is not None:
+            raise SystemExit(1) from None
         for app in apps.apps:
-            if isinstance(app.failure, TooManyDeadLettersError):
+            if isinstance(app.failure, TooManyDeadLettersError | NameTakenError):
                 raise SystemExit(app.failure.exit_code) from None
         raise
     finally:
         _LOG.info("ended")
 
 
-def _tell_when_ready(apps: Apps, url: str) -> Callable[[], Awaitable[None]]:
+class _Worker(faust.Worker):
+    """Ends within its time, and without the second that Faust sleeps at its end."""
+
+    def __init__(self, lives: Lives, *services: Any, **options: Any) -> None:
+        self.lives = lives
+        super().__init__(*services, **options)
+
+    def _schedule_shutdown(self, signal: Signals) -> None:
+        self.lives.ends()
+        super()._schedule_shutdown(signal)
+
+    async def _sentinel_task(self) -> None:
+        return
+
+
+def _tell_when_ready(apps: Apps, lives: Lives, url: str) -> Callable[[], Awaitable[None]]:
     async def tell() -> None:
         # Asked again and again, as the page and /readyz ask it: no single event says that all roles are ready.
         while apps.not_ready():  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_SECONDS)
+        lives.is_ready()
         _LOG.info("ready: %s", url)
 
     return tell

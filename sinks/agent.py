@@ -34,6 +34,8 @@ from sinks.migrations import MigrationRefusedError
 from sinks.rows import NewerOutputError
 from streams.clients import Deadline
 from streams.commit import Cut, TransactionalCommitter
+from streams.deadlines import COMMIT_SECONDS
+from streams.failures import CommitExpelledError
 from streams.pseudonyms import Pseudonyms
 from streams.transport import App, Batch, Consumer
 
@@ -117,7 +119,7 @@ class SinkAgent:
             self._full.clear()
             await self.flush()
 
-    async def flush(self, deadline_seconds: float = 30.0) -> None:
+    async def flush(self, deadline_seconds: float = COMMIT_SECONDS) -> None:
         """Insert what is in hand, however long it takes, then commit its offsets, which has a deadline."""
         if not self._hand:
             return
@@ -161,7 +163,12 @@ class SinkAgent:
             {(tp.topic, tp.partition): end for tp, end in offsets.items()},
             annotated=[one.dead_letter() for one in refused],
         )
-        await self._committer.commit(cut, metadata, deadline_seconds)
+        try:
+            await self._committer.commit(cut, metadata, deadline_seconds)
+        except CommitExpelledError:
+            if self._committing is asyncio.current_task():
+                raise
+            return  # The partitions are gone already, and what was in hand is others' to do.
         if refused:
             _LOG.warning("%d records can't get into ClickHouse, first %s; see dead letters", len(refused), refused[0])
         self.dead_letters.update(one.code for one in refused)

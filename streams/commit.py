@@ -1,28 +1,32 @@
 """The commit protocol: one Kafka transaction holds the changelog, the outputs and the input offsets.
 
-The numbered protocol, which :meth:`TransactionalCommitter._commit` follows number by number:
+The numbered protocol, which :meth:`TransactionalCommitter._attempt` follows number by number:
 
 0. The application *cuts*: between two awaits, everything that was applied since the last cut becomes a :class:`Cut`.
    What is applied from here on belongs to the next one, also while this one is being committed.
 1. Begin the transaction.
-2. Enqueue the changelog and the outputs. A full queue is waited for; a record that can't be enqueued fails the commit.
+2. Enqueue the changelog and the outputs. A full queue is waited for; a record that can't be enqueued fails the attempt.
 3. Add the offsets of the inputs, with the consumer's group metadata: a worker that has lost its partitions is fenced
-   here by the group's generation.
-4. Commit. librdkafka first waits until every record is delivered; one that can't be delivered fails the commit.
-5. On any error: abort, and raise :class:`CommitError`. The state in memory is then ahead of what Kafka holds, so the
-   worker has to end; whoever gets its partitions restores from the last commit. Nothing is committed after that.
+   here by the group's generation. Hence a cut with records has at least one offset, also where only time has passed.
+4. Commit. librdkafka first waits until every record is delivered; one that can't be delivered fails the attempt.
+5. On any error: abort. Only a transaction that is known to be aborted, for a reason that passes (a broker was away), is
+   begun again, whole and with the same cut, until the deadline. Everything else raises :class:`CommitError`: the
+   state in memory is then ahead of what Kafka holds, so all of it is dropped; whoever gets its partitions, a new life
+   of this worker or another one, restores from the last commit. Nothing is committed after that.
 
 A step whose error is retriable (``KafkaError.retriable()``: a coordinator that moves, a slow broker) is called again
 until the deadline, as librdkafka demands. Commits follow each other strictly: they run in one thread of their own, so
-the event loop goes on applying batches meanwhile.
+the event loop goes on applying batches meanwhile. How long each may take: ``streams.deadlines``.
 
 Why nothing is lost and nothing doubled: readers with ``read_committed`` see the outputs, the changelog and the offsets
-of a cut together or not at all, and a worker starts from the committed offsets with the committed changelog.
+of a cut together or not at all, and a worker starts from the committed offsets with the committed changelog. What can
+fail between which two steps, and what happens then: ``docs/reliability.md``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -32,10 +36,14 @@ from typing import Any, Final, NamedTuple, NotRequired, Protocol, TypedDict
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from faust.types import TP
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from schemas.outputs import LARGEST_RECORD_BYTES
-from streams.clients import ClientSettings, Deadline, client_config, kafka_error
+from streams.clients import LOG, ClientSettings, Deadline, client_config, kafka_error
+from streams.deadlines import COMMIT_SECONDS, TRANSACTION_SECONDS
+from streams.failures import (
+    CommitError as CommitError,  # of this module's interface
+)
+from streams.failures import CommitExpelledError, CommitFencedError, commit_error
 
 _DEFAULTS: Final[dict[str, Any]] = {
     # The coordinator is often still ending the last transaction when the offsets of the next one come: with the default
@@ -51,10 +59,19 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "queue.buffering.max.kbytes": 32_768,
     # A refused record goes whole to the dead letters, with headers on top of what was just small enough for its topic.
     "message.max.bytes": LARGEST_RECORD_BYTES,
+    # After a broker was away, adding offsets may wait for a connection that nobody opens any more, and for ever
+    # (librdkafka #5456, #5511). What wakes it up is a change of any connection, such as the end of an idle one.
+    "connections.max.idle.ms": 3_000,
     # Only failures are of interest, and a callback for every record would cost more than producing it.
     "delivery.report.only.error": True,
 }
 _RETRY_PAUSE_SECONDS: Final = 0.02
+_CALL_SECONDS: Final = 5.0
+"""The longest single call: a retriable error is what it ends with, and between two calls a refusal is noticed."""
+_OVERDUE_SECONDS: Final = 15.0
+"""For the last call, which may take as long as a request, and the abort after it."""
+_AGAIN_SECONDS: Final = 0.2
+"""Between an abort and the next attempt."""
 _ROOM_POLL_SECONDS: Final = 0.05
 _SHOWN_CHARACTERS: Final = 80
 """So much of a key an error shows."""
@@ -105,10 +122,6 @@ class Cut:
         return bool(self.offsets or self.records or self.annotated)
 
 
-class CommitError(Exception):
-    """A transaction was not committed, and nothing of it will be seen; the worker has to end."""
-
-
 class Checkpoint(Protocol):
     """What the transport asks of the application when partitions come and go. All run on the main event loop.
 
@@ -134,14 +147,17 @@ class Checkpoint(Protocol):
 
 
 class TransactionalCommitter:
-    """Commits cuts, one after the other, in a thread of its own."""
+    """Commits cuts, one after the other, in a thread of its own.
+
+    Once a cut has failed nothing more is committed, except after a ``streams.failures.CommitExpelledError``.
+    """
 
     def __init__(
         self,
         producer_config: ClientSettings,
         transactional_id: str,
         *,
-        transaction_timeout_seconds: float = 10.0,
+        transaction_timeout_seconds: float = TRANSACTION_SECONDS,
         make_producer: Callable[[dict[str, Any]], confluent_kafka.Producer] = confluent_kafka.Producer,
     ) -> None:
         """Take the client's settings (``bootstrap.servers``, security) and an id that is the worker's alone.
@@ -162,25 +178,34 @@ class TransactionalCommitter:
             )
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
-        self._undelivered: list[str] = []
+        self._undelivered: list[tuple[str, Exception]] = []
         self._failure: CommitError | None = None
         self._closed = False
 
-    async def start(self, deadline_seconds: float = 60.0) -> None:
+    async def start(self, deadline_seconds: float = COMMIT_SECONDS) -> None:
         """Fence whoever had the same id and end its open transaction. Raises :class:`CommitError`."""
         await self._in_thread(self._start, Deadline(deadline_seconds))
 
-    async def commit(self, cut: Cut, group_metadata: object, deadline_seconds: float = 30.0) -> None:
+    async def commit(self, cut: Cut, group_metadata: object, deadline_seconds: float = COMMIT_SECONDS) -> None:
         """Commit ``cut`` or raise :class:`CommitError`; an empty one costs nothing.
 
-        ``group_metadata``: ``app.consumer.group_metadata()``, taken when the cut was made. The caller may make the next
-        cut while this one is being committed. When the caller is cancelled the commit still goes on to its end.
+        ``group_metadata``: ``app.consumer.group_metadata()``, taken when the cut was made; None for who reads by no
+        group. The caller may make the next cut while this one is being committed. When the caller is cancelled the
+        commit still goes on to its end. Raises ValueError for a group's cut that has records but no offset.
         """
+        if cut and group_metadata is not None and not cut.offsets:
+            raise ValueError("a cut with records needs the offset of an input, or no generation would fence it")
         if cut:
-            await self._in_thread(self._commit, cut, group_metadata, Deadline(deadline_seconds))
+            committing = self._in_thread(self._commit, cut, group_metadata, Deadline(deadline_seconds))
+            try:
+                async with asyncio.timeout(deadline_seconds + _OVERDUE_SECONDS):
+                    await committing
+            except TimeoutError:
+                self._failure = CommitError("the transaction was not committed: the client did not keep its deadline")
+                raise self._failure from None
 
     def refuse(self, reason: BaseException) -> None:
-        """Commit nothing any more, but for a cut that is being committed already. From any thread."""
+        """Commit nothing any more, but for what a call that is under way may still bring about. From any thread."""
         if self._failure is None:
             self._failure = CommitError(f"the worker has failed: {reason!r}")
 
@@ -196,33 +221,61 @@ class TransactionalCommitter:
 
     def _start(self, deadline: Deadline) -> None:
         try:
-            _until(deadline, self._producer.init_transactions)
+            self._until(deadline, self._producer.init_transactions)
         except KafkaException as error:
-            raise self._failed("the transactional producer did not start", error) from error
+            self._failure = commit_error("the transactional producer did not start", [("", error)])
+            raise self._failure from error
 
     def _commit(self, cut: Cut, group_metadata: object, deadline: Deadline) -> None:
-        if self._failure is not None:
-            raise CommitError(f"nothing is committed any more: {self._failure}") from self._failure
+        while True:
+            self._check()
+            self._undelivered.clear()
+            try:
+                self._attempt(cut, group_metadata, deadline)
+            except Exception as error:
+                # 5. Abort.
+                with suppress(KafkaException):
+                    self._producer.poll(0)  # What could not be delivered is told now.
+                failed = commit_error("the transaction was not committed", [*self._undelivered, ("", error)])
+                aborted = self._abort(failed, deadline)
+                if aborted and _may_go_on(error) and not deadline.is_over:
+                    if isinstance(failed, CommitExpelledError):
+                        raise failed from error
+                    if type(failed) is CommitError:
+                        LOG.warning("%s; it is begun again", failed)
+                        time.sleep(_AGAIN_SECONDS)
+                        continue
+                self._failure = failed
+                raise failed from (self._undelivered[0][1] if self._undelivered else error)
+            else:
+                return
+
+    def _attempt(self, cut: Cut, group_metadata: object, deadline: Deadline) -> None:
         producer = self._producer
+        # 1. Begin.
+        producer.begin_transaction()
+        # 2. Enqueue the changelog and the outputs.
+        for topic, partition, records in cut.records:
+            self._enqueue(topic, partition, records, deadline)
+        for record in cut.annotated:
+            self._enqueue_annotated(record, deadline)
+        # 3. Add the offsets.
+        offsets = [TopicPartition(topic, partition, at) for (topic, partition), at in cut.offsets.items()]
+        if offsets:
+            self._until(deadline, lambda left: producer.send_offsets_to_transaction(offsets, group_metadata, left))
+        # 4. Deliver and commit.
+        self._until(deadline, producer.commit_transaction)
+
+    def _abort(self, failed: CommitError, deadline: Deadline) -> bool:
+        """Whether the transaction is now known to be aborted. Else the next life's start, or its time-out, ends it."""
+        if isinstance(failed, CommitFencedError):
+            return False  # The coordinator has done it.
         try:
-            # 1. Begin.
-            producer.begin_transaction()
-            # 2. Enqueue the changelog and the outputs.
-            for topic, partition, records in cut.records:
-                self._enqueue(topic, partition, records, deadline)
-            for record in cut.annotated:
-                self._enqueue_annotated(record, deadline)
-            # 3. Add the offsets.
-            offsets = [TopicPartition(topic, partition, at) for (topic, partition), at in cut.offsets.items()]
-            if offsets:
-                _until(deadline, lambda left: producer.send_offsets_to_transaction(offsets, group_metadata, left))
-            # 4. Deliver and commit.
-            _until(deadline, producer.commit_transaction)
-        except (KafkaException, CommitError, TypeError, ValueError) as error:
-            # 5. Abort, and never go on.
-            with suppress(KafkaException):
-                producer.abort_transaction(_ABORT_SECONDS)
-            raise self._failed("the transaction was not committed", error) from error
+            self._until(deadline, self._producer.abort_transaction, least_seconds=_ABORT_SECONDS)
+        except KafkaException as error:
+            LOG.warning("the transaction could not be aborted: %s", error)
+            return False
+        return True
 
     def _enqueue(self, topic: str, partition: int, records: list[Output], deadline: Deadline) -> None:
         # `produce_batch` takes what the queue has room for and marks what it did not take.
@@ -232,7 +285,8 @@ class TransactionalCommitter:
             for record in left:
                 error: KafkaError = record.pop("_error")
                 if error.code() != KafkaError._QUEUE_FULL:
-                    raise CommitError(f"{_told(topic, partition, record['key'])}: {error.str()}")
+                    self._undelivered.append((_told(topic, partition, record["key"]), KafkaException(error)))
+                    raise KafkaException(error)
             self._wait_for_room(deadline)
 
     def _enqueue_annotated(self, record: Annotated, deadline: Deadline) -> None:
@@ -243,11 +297,13 @@ class TransactionalCommitter:
             except BufferError:
                 self._wait_for_room(deadline)
             except KafkaException as error:
-                raise CommitError(f"{_told(topic, partition, key)}: {error}") from error
+                self._undelivered.append((_told(topic, partition, key), error))
+                raise
             else:
                 return
 
     def _wait_for_room(self, deadline: Deadline) -> None:
+        self._check()
         if deadline.is_over:
             raise CommitError("the brokers did not take the records before the deadline")
         self._producer.poll(_ROOM_POLL_SECONDS)
@@ -260,27 +316,34 @@ class TransactionalCommitter:
     def _note_delivery(self, error: KafkaError | None, record: Message) -> None:
         # What is purged is so because of the abort; the cause comes before it.
         if error is not None and error.code() not in _PURGED and len(self._undelivered) < _TOLD_RECORDS:
-            self._undelivered.append(f"{_told(record.topic(), record.partition(), record.key())}: {error.str()}")
+            self._undelivered.append((_told(record.topic(), record.partition(), record.key()), KafkaException(error)))
 
-    def _failed(self, what: str, error: Exception) -> CommitError:
-        reasons = [*self._undelivered, str(error)]
-        self._failure = CommitError(f"{what}: {'; '.join(reasons)}")
-        return self._failure
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise CommitError(f"nothing is committed any more: {self._failure}") from self._failure
+
+    def _until(self, deadline: Deadline, call: Callable[[float], object], least_seconds: float = 0.0) -> None:
+        """Call with the seconds that are left and, while the error is retriable, call again; not after a refusal."""
+        deadline = max(deadline, Deadline(least_seconds), key=lambda one: one.remaining_seconds)
+        while True:
+            try:
+                call(min(_CALL_SECONDS, deadline.remaining_seconds))
+            except KafkaException as error:
+                told = kafka_error(error)
+                if told is None or not told.retriable() or deadline.is_over or self._failure is not None:
+                    raise
+                time.sleep(_RETRY_PAUSE_SECONDS)
+            else:
+                return
 
 
-def _until(deadline: Deadline, call: Callable[[float], object]) -> None:
-    """Call with the seconds that are left and, while the error is retriable, call again."""
-    Retrying(
-        retry=retry_if_exception(_is_retriable),
-        stop=stop_after_delay(deadline.remaining_seconds),
-        wait=wait_fixed(_RETRY_PAUSE_SECONDS),
-        reraise=True,
-    )(lambda: call(deadline.remaining_seconds))
+def _may_go_on(error: Exception) -> bool:
+    """Whether librdkafka says that the producer can begin another transaction once this one is aborted.
 
-
-def _is_retriable(error: BaseException) -> bool:
+    It says so only as long as the transaction can't have been committed.
+    """
     told = kafka_error(error)
-    return told is not None and told.retriable()
+    return told is not None and told.txn_requires_abort()
 
 
 def _told(topic: str | None, partition: int | None, key: object) -> str:

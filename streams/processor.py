@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 from faust.types import TP
 
-from schemas.events import INPUT_TOPICS
+from schemas.events import INPUT_TOPICS, TICKETS
 from schemas.outputs import (
     CELLS,
     CHANGELOGS,
@@ -38,6 +38,8 @@ from streams.commit import ANY_PARTITION, Annotated, Cut, Output, TransactionalC
 from streams.config import DAY_MS, DomainConfig
 from streams.customers import Customers
 from streams.dead_letters import DeadLetterLimit
+from streams.deadlines import COMMIT_SECONDS
+from streams.failures import CommitExpelledError
 from streams.kept import KeptPartition, open_disk
 from streams.live import Health, LiveFigures, SlaLabels
 from streams.partition import Counters, Partition, Refused
@@ -134,6 +136,8 @@ class Processor:
         """Something became due since the last cut that agreements may be about."""
         self._inner_read = self._inner_told = 0
         self._applied: dict[tuple[str, int], int] = {}
+        self._drops = 0
+        """How often all state was let go: what was cut before that is the next owner's to commit."""
         self._uncommitted: dict[tuple[str, int], int] = {}
         self._committing = asyncio.Lock()
         self._room = asyncio.Event()
@@ -154,7 +158,7 @@ class Processor:
         Raises ``streams.dead_letters.TooManyDeadLettersError`` where it has gone beyond the limit of refused records.
         """
         topic, number = batch.tp
-        expected = self._applied.get((topic, number), self._consumer.start_offset(batch.tp))
+        expected = self._applied_to(batch.tp)
         if batch.start != expected:
             raise RuntimeError(f"{topic}[{number}]: a batch starts at {batch.start}, but {expected} is the next offset")
         if topic == CONTACTS:
@@ -172,6 +176,10 @@ class Processor:
         self._applied[topic, number] = self._uncommitted[topic, number] = batch.end
         if self._is_full():
             self._room.clear()
+
+    def _applied_to(self, tp: TP) -> int:
+        """The next offset to be applied."""
+        return self._applied.get((tp.topic, tp.partition), self._consumer.start_offset(tp))
 
     async def room(self) -> None:
         """Wait until there is room for another batch: what waits for a cut is bounded, however long a commit takes."""
@@ -215,15 +223,20 @@ class Processor:
             return max(self.config.commit_seconds, _CATCH_UP_SECONDS)
         return min(self.config.commit_seconds, _DUE_SECONDS) if self._due else self.config.commit_seconds
 
-    async def commit(self, deadline_seconds: float = 30.0) -> None:
+    async def commit(self, deadline_seconds: float = COMMIT_SECONDS) -> None:
         """Cut and commit what was applied, after the commit that may be under way."""
+        deadline = Deadline(deadline_seconds)
         async with self._committing:
-            deadline = Deadline(deadline_seconds)
-            metadata = self._consumer.group_metadata()
+            drops, metadata = self._drops, self._consumer.group_metadata()
             async for cut in self._cuts():
                 published = sum(len(made) for topic, _, made in cut.records if topic in _PUBLISHED)
                 inner = sum(len(made) for topic, _, made in cut.records if topic in INNER_TOPICS)
-                await self._committer.commit(cut, metadata, deadline.remaining_seconds)
+                try:
+                    await self._committer.commit(cut, metadata, deadline.remaining_seconds)
+                except CommitExpelledError:
+                    if drops == self._drops:
+                        raise
+                    return  # What was cut is dropped already, and is others' to do.
                 self.commits += 1
                 self.published += published
                 self._inner_told += inner
@@ -250,6 +263,8 @@ class Processor:
                 return  # Lost meanwhile, and with it all others.
             histories: list[Record] = []
             customer_tickets: list[Record] = []
+            customers = self._customers[number]
+            changed = partition.pending or customers.pending
             if partition.pending:
                 # What is unread may be of other tickets of the same customers.
                 heard = all(self._consumer.at_end(TP(topic, number)) for topic in INNER_TOPICS)
@@ -260,7 +275,6 @@ class Processor:
                 ]
                 annotated += [_annotated(number, refused) for refused in published.refused]
                 histories = published.records.get(HISTORIES, [])
-            customers = self._customers[number]
             if customers.pending:
                 contacts, changelog = customers.cut()
                 records += [(CONTACTS, of, cast(list[Output], outputs)) for of, outputs in contacts.items()]
@@ -271,6 +285,9 @@ class Processor:
                 applied = self._uncommitted.pop((topic, number), None)
                 if applied is not None:
                     offsets[topic, number] = applied
+            if changed:
+                # Also where only time has passed: by an offset the group refuses a worker that has lost the partition.
+                offsets.setdefault((TICKETS, number), self._applied_to(TP(TICKETS, number)))
             await asyncio.sleep(0)
         self._room.set()
         cut = Cut(offsets, records, annotated)
@@ -357,6 +374,7 @@ class Processor:
         self._applied = {}
         self._uncommitted = {}
         self._assigned = False
+        self._drops += 1
         self._room.set()
 
     # -- what others look at
@@ -388,8 +406,7 @@ class Processor:
             for topic in READ_TOPICS:
                 tp = TP(topic, number)
                 if not consumer.at_end(tp):
-                    applied = self._applied.get((topic, number), consumer.start_offset(tp))
-                    lag += max(1, consumer.highwater(tp) - applied)
+                    lag += max(1, consumer.highwater(tp) - self._applied_to(tp))
         return lag
 
     def health(self) -> Health:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias, cast
 
-import confluent_kafka
 from confluent_kafka import (
     IsolationLevel,
     KafkaError,
@@ -21,7 +20,17 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public 
 )
 from faust.types import TP
 
-from streams.clients import LOG, ClientSettings, Deadline, Reasons, UnansweredError, client_config, metadata
+from streams.clients import (
+    LOG,
+    ClientSettings,
+    Deadline,
+    Reasons,
+    UnansweredError,
+    client_config,
+    make_consumer,
+    metadata,
+)
+from streams.failures import MendableError
 from streams.transport.batch import by_partition, partition_of
 
 Records: TypeAlias = Iterable[tuple[bytes, bytes | None]]
@@ -40,7 +49,7 @@ _RECORDS_AT_ONCE: Final = 20_000
 _CONSUME_SECONDS: Final = 0.02
 
 
-class RestoreError(Exception):
+class RestoreError(MendableError):
     """A changelog could not be read to its end."""
 
 
@@ -85,18 +94,11 @@ def _read_to_end(
     stopped: Sequence[bool],
 ) -> dict[TP, int]:
     found = ends(config, wanted, deadline.remaining_seconds)
-    consumer = confluent_kafka.Consumer(
-        client_config(
-            config,
-            defaults=_DEFAULTS,
-            fixed={
-                "group.id": "deskpulse-restore",  # librdkafka wants one; nothing is committed under it
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-            },
-        )
+    consumer = make_consumer(
+        config,
+        "deskpulse-restore",  # librdkafka wants one; nothing is committed under it
+        defaults=_DEFAULTS,
+        fixed={"enable.partition.eof": True, "auto.offset.reset": "earliest"},
     )
     left = {tp: end for tp, end in found.items() if end > wanted[tp][0]}
     reached = {tp: wanted[tp][0] for tp in left}

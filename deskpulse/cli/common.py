@@ -68,6 +68,7 @@ _KNOWN: Final[tuple[tuple[str, str, str, int], ...]] = (
     ("sources.publisher", "PublishError", _KAFKA, 1),
     ("streams.topics", "TopicError", _KAFKA, 1),
     ("streams.commit", "CommitError", _KAFKA, 1),
+    ("deskpulse.worker_name", "NameTakenError", "", 3),
     ("deskpulse.dlq.reading", "DeadLettersError", "", 1),
     ("streams.history", "UnreadableHistoryError", _KAFKA, 1),
     ("deskpulse.forget.logs", "NotReadError", "", 1),

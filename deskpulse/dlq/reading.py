@@ -7,7 +7,6 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
 
-import confluent_kafka
 import msgspec
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public names, but not declared as such
@@ -18,7 +17,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from deskpulse.dlq.letters import Letter, LetterId, Wanted, letter_of, parse_id
 from schemas.outputs import DEAD_LETTERS, LARGEST_RECORD_BYTES, REPLAYED, Replayed
-from streams.clients import ClientSettings, client_config, kafka_error
+from streams.clients import ClientSettings, client_config, kafka_error, make_consumer
 
 _RECORDS_AT_ONCE: Final = 2_000
 _CONSUME_SECONDS: Final = 0.05
@@ -42,9 +41,6 @@ class Reader:
     def __init__(self, client: ClientSettings) -> None:
         self._admin = AdminClient(client_config(client))
         fixed = {
-            "group.id": "deskpulse-dlq",  # librdkafka wants one; nothing is committed under it
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
             "allow.auto.create.topics": False,
@@ -54,7 +50,8 @@ class Reader:
             "fetch.error.backoff.ms": 50,
             "receive.message.max.bytes": 8 * LARGEST_RECORD_BYTES,
         }
-        self._consumer = confluent_kafka.Consumer(client_config(client, fixed=fixed))
+        # librdkafka wants a group; nothing is committed under it.
+        self._consumer = make_consumer(client, "deskpulse-dlq", fixed=fixed)
 
     def __enter__(self) -> Self:
         return self

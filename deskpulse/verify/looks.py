@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from msgspec import Struct
 
 from deskpulse.dlq.letters import letter_of
 from deskpulse.verify.asking import Asking
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import CELLS, DEAD_LETTERS, FACTS, LATE, SLA_EVENTS
-from streams.clients import ClientSettings, Deadline, Reasons, UnansweredError, client_config, metadata
+from streams.clients import ClientSettings, Deadline, Reasons, UnansweredError, make_consumer, metadata
 
 COMPARED_TOPICS: Final = (*INPUT_TOPICS, FACTS, CELLS, SLA_EVENTS)
 REFUSED_TOPICS: Final = (LATE, DEAD_LETTERS)
@@ -227,15 +227,9 @@ class _Kafka:
     """What is asked of the brokers."""
 
     def __init__(self, client: ClientSettings) -> None:
-        fixed = {
-            "group.id": "deskpulse-verify",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "allow.auto.create.topics": False,
-        }
         self._reasons = Reasons()
-        self._consumer = Consumer(client_config(client, fixed={**fixed, "error_cb": self._reasons}))
+        fixed = {"enable.partition.eof": True, "allow.auto.create.topics": False, "error_cb": self._reasons}
+        self._consumer = make_consumer(client, "deskpulse-verify", fixed=fixed)
         self._partitions: dict[str, list[int]] = {}
 
     def problem(self) -> str:

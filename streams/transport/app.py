@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -13,6 +14,7 @@ from faust.types import AgentT, TopicT
 
 from streams.clients import LOG, ClientSettings
 from streams.commit import Checkpoint, TransactionalCommitter
+from streams.deadlines import GIVE_BACK_SECONDS
 from streams.transport.batch import BatchSchema
 from streams.transport.consumer import Consumer
 
@@ -40,6 +42,12 @@ class App(faust.App):
     """Told of partitions that come and go; set it before the worker starts. Without one, nothing is committed."""
     committer: TransactionalCommitter | None = None
     """Refuses every commit once the worker has failed: an agent's error may have left half a batch in the state."""
+    check_returned: Callable[[str], Awaitable[None]] | None = None
+    """Called with the member's id when it has partitions again after it had lost all, before they are restored.
+
+    Another life of this worker may have been started meanwhile; an error ends this one."""
+    mend: Callable[[BaseException], bool] | None = None
+    """Asked first when the worker fails, in the thread that it failed in: True where the whole process is replaced."""
 
     def __init__(
         self,
@@ -48,7 +56,7 @@ class App(faust.App):
         brokers: str,
         client: ClientSettings | None = None,
         consumer_client: ClientSettings | None = None,
-        revoke_seconds: float = 30.0,
+        revoke_seconds: float = GIVE_BACK_SECONDS,
         **options: Any,
     ) -> None:
         """Take what ``faust.App`` takes, and the brokers as ``host:port,host:port``.
@@ -95,7 +103,10 @@ class App(faust.App):
             self.failure = error
         if self.committer is not None:
             self.committer.refuse(error)
-        LOG.critical("the worker ends: %r", error, exc_info=error)
+        if self.mend is not None and self.mend(error):
+            return
+        # An error with an exit code of its own is a message, not a puzzle.
+        LOG.critical("the worker ends: %r", error, exc_info=None if hasattr(error, "exit_code") else error)
         threading.Thread(target=self._end_late, name="end", daemon=True).start()
         try:
             here = asyncio.get_running_loop()
@@ -106,6 +117,17 @@ class App(faust.App):
         else:
             with suppress(RuntimeError):  # the loop is closed: the process is ending
                 self.loop.call_soon_threadsafe(self._end, error)
+
+    def leave(self, error: BaseException) -> None:
+        """Commit and read nothing more because of ``error``, and leave the group. From any thread; returns at once."""
+        if self.committer is not None:
+            self.committer.refuse(error)
+        if isinstance(self._consumer, Consumer):
+            self._consumer.leave()
+
+    def wait_left(self, timeout_seconds: float) -> bool:
+        """Whether the group was left after :meth:`leave`; blocks."""
+        return not isinstance(self._consumer, Consumer) or self._consumer.wait_left(timeout_seconds)
 
     def _end(self, error: BaseException) -> None:
         consumer = self._consumer

@@ -13,6 +13,7 @@ from faust.transport import consumer as faust_consumer
 from faust.types import TP, ConsumerMessage, Message
 
 from streams.clients import Deadline
+from streams.deadlines import LEAVE_SECONDS
 from streams.transport.batch import Batch
 from streams.transport.reader import Reader
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from streams.transport.app import App
 
 _ASK_SECONDS: Final = 30.0
-_CLOSE_SECONDS: Final = 10.0
-"""For leaving the group, beyond the time for giving back."""
 
 
 class Consumer(faust_consumer.Consumer):
@@ -38,6 +37,7 @@ class Consumer(faust_consumer.Consumer):
         self._starts: Mapping[TP, int] = {}
         self._taking: asyncio.Task[None] | None = None
         self._restored_generation = 0
+        self._was_lost = False
         self._reader_or_none: Reader | None = None
 
     # -- for the application
@@ -74,6 +74,9 @@ class Consumer(faust_consumer.Consumer):
 
     async def _take_over(self, generation: int) -> None:
         try:
+            if self._was_lost and self.app.check_returned is not None:
+                await self.app.check_returned(self._reader.member_id)
+            self._was_lost = False
             if self.app.checkpoint is not None:
                 await self.app.checkpoint.assigned(set(self._assigned))
             self._restored_generation = generation
@@ -86,13 +89,14 @@ class Consumer(faust_consumer.Consumer):
         if self.app.failure is not None:
             return
         deadline = Deadline(self.app.revoke_seconds)
-        interrupted = await self._stop_taking()
-        self._next_generation()
-        self.stop_flow()
-        self.app.flow_control.suspend()
-        self.app.flow_control.clear()
         try:
             async with asyncio.timeout(deadline.remaining_seconds):
+                interrupted = await self._stop_taking()
+                self._next_generation()
+                self.stop_flow()
+                self.app.flow_control.suspend()
+                self.app.flow_control.clear()
+                self._was_lost |= lost
                 if self.app.checkpoint is not None:
                     if lost or interrupted:
                         await self.app.checkpoint.lost(partitions)
@@ -129,8 +133,16 @@ class Consumer(faust_consumer.Consumer):
     def abandon(self) -> None:
         """Deliver nothing more, and leave the group without a commit."""
         self.stop_flow()
+        self.leave()
+
+    def leave(self) -> None:
+        """Read nothing more, and leave the group without asking the application. From any thread."""
         if self._reader_or_none is not None:
             self._reader_or_none.abandon()
+
+    def wait_left(self, timeout_seconds: float) -> bool:
+        """Whether the group was left, waited for; blocks. From any thread but the reader's and the event loop's."""
+        return self._reader_or_none is None or self._reader_or_none.wait(timeout_seconds)
 
     # -- Faust's flow
 
@@ -223,7 +235,7 @@ class Consumer(faust_consumer.Consumer):
     async def on_stop(self) -> None:
         """Give back the partitions (the checkpoint commits) and leave the group."""
         reader = self._reader_or_none
-        if reader is not None and not await reader.close(_CLOSE_SECONDS + self.app.revoke_seconds):
+        if reader is not None and not await reader.close(LEAVE_SECONDS + self.app.revoke_seconds):
             self.log.warning("the consumer did not close in time; the broker will notice by itself")
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 from faust.types import TP
 
 from streams.clients import LOG
@@ -18,7 +18,7 @@ _PASSING: Final = frozenset(
 
 
 class ReadError(Exception):
-    """The topics can't be read on; the worker has to end."""
+    """The topics can't be read on; with a ``KafkaException`` as its cause a new life may get over it."""
 
 
 class Positions:
@@ -73,7 +73,7 @@ class Positions:
         elif error.retriable() or code in _PASSING:
             LOG.warning("reading %s[%s]: %s", tp.topic, tp.partition, error.str())
         else:
-            raise ReadError(f"reading {tp.topic}[{tp.partition}]: {error.str()}")
+            raise ReadError(f"reading {tp.topic}[{tp.partition}]: {error.str()}") from KafkaException(error)
         return False
 
     def _batch(self, tp: TP, records: list[Message]) -> Batch:

@@ -13,7 +13,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from faust.types import TP
 
-from streams.clients import LOG, ClientSettings, client_config
+from streams.clients import LOG, ClientSettings, make_consumer
 from streams.transport.batch import Batch
 from streams.transport.positions import Positions, ReadError
 
@@ -28,8 +28,6 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "fetch.queue.backoff.ms": 20,
     # After an end of a partition, ask again soon.
     "fetch.error.backoff.ms": 50,
-    "session.timeout.ms": 30_000,
-    "heartbeat.interval.ms": 1_000,
     "allow.auto.create.topics": False,
 }
 RECORDS_AT_ONCE: Final = 5_000
@@ -74,21 +72,17 @@ class Reader:
         loop: asyncio.AbstractEventLoop,
         give_back_seconds: float,
     ) -> None:
-        self._consumer = confluent_kafka.Consumer(
-            client_config(
-                client,
-                defaults=_DEFAULTS,
-                fixed={
-                    "group.id": group_id,
-                    "isolation.level": "read_committed",
-                    "enable.auto.commit": False,
-                    "enable.partition.eof": True,
-                    "auto.offset.reset": "earliest",
-                    # Equal partition numbers of topics with equal partition counts go to the same worker.
-                    "partition.assignment.strategy": "range",
-                    "error_cb": self._on_error,
-                },
-            )
+        self._consumer = make_consumer(
+            client,
+            group_id,
+            defaults=_DEFAULTS,
+            fixed={
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                # Equal partition numbers of topics with equal partition counts go to the same worker.
+                "partition.assignment.strategy": "range",
+                "error_cb": self._on_error,
+            },
         )
         self._application = application
         self._loop = loop
@@ -107,6 +101,8 @@ class Reader:
         self._fatal: KafkaError | None = None
         self._asked: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self.positions = Positions({})
+        self.member_id = ""
+        """What the group calls this member, since the last assignment."""
         self.group_metadata: object = None
         """The group's generation and this member of it, since the last assignment."""
 
@@ -162,6 +158,12 @@ class Reader:
         with self._change:
             self._ready = []
             self._change.notify_all()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait until the thread has ended, the group left; whether it has. Blocks; from any thread but its own."""
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
 
     async def close(self, timeout_seconds: float) -> bool:
         """Give back the partitions, leave the group and end the thread; False when that took too long."""
@@ -280,6 +282,7 @@ class Reader:
         self._assigned, self._paused, self._flowing = False, True, False
         self.positions = Positions(starts)
         self.group_metadata = consumer.consumer_group_metadata()
+        self.member_id = str(consumer.memberid())
         self._on_main_loop(self._application.take_over, starts)
 
     def _on_revoke(self, consumer: confluent_kafka.Consumer, partitions: list[TopicPartition]) -> None:
@@ -298,8 +301,10 @@ class Reader:
             try:
                 waited.result(self._give_back_seconds + _GRACE_SECONDS)
             except TimeoutError as error:
+                if waited.done():
+                    raise
                 waited.cancel()
-                raise ReadError(
+                raise TimeoutError(
                     f"the event loop did not give back its partitions within {self._give_back_seconds:g} s"
                 ) from error
         self.positions = Positions({})

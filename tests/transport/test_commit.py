@@ -105,7 +105,7 @@ def test_an_empty_cut_is_no_transaction(stage: Stage) -> None:
 def test_a_cut_may_hold_more_records_than_the_producers_queue(stage: Stage) -> None:
     records = [Output(key=b"%d" % number, value=b"x") for number in range(5_000)]
     notes = [Annotated(stage.output, 1, b"n%d" % number, b"x", []) for number in range(500)]
-    cut = Cut({}, [(stage.output, 0, records)], notes)
+    cut = Cut({(stage.input, 0): 1}, [(stage.output, 0, records)], notes)
     stage.run(
         lambda committer: committer.commit(cut, stage.membership),
         **{"queue.buffering.max.messages": 200},
@@ -165,7 +165,7 @@ def test_the_event_loop_goes_on_while_a_cut_is_committed(stage: Stage) -> None:
     async def count(committer: TransactionalCommitter) -> None:
         nonlocal turns
         records = [Output(key=b"%d" % number, value=b"x" * 500) for number in range(20_000)]
-        commit = asyncio.create_task(committer.commit(Cut({}, [(stage.input, 0, records)]), stage.membership))
+        commit = asyncio.create_task(committer.commit(Cut({}, [(stage.input, 0, records)]), None))
         while not commit.done():
             turns += 1
             await asyncio.sleep(0)

@@ -9,7 +9,6 @@ from faust.types import TP
 
 from streams.topics import TopicSpec, ensure_topics
 from streams.transport.batch import Batch
-from streams.transport.positions import ReadError
 from streams.transport.reader import RECORDS_AT_ONCE, Reader
 
 COUNT = 4 * RECORDS_AT_ONCE
@@ -81,7 +80,7 @@ def test_partitions_that_are_not_given_back_in_time_fail_the_worker(
         await reader.take(10)
         await reader.close(5)
         error = await asyncio.wait_for(application.error, 5)
-        assert isinstance(error, ReadError)
+        assert isinstance(error, TimeoutError)
         assert "did not give back its partitions within 0.2 s" in str(error)
 
     asyncio.run(run())
