@@ -234,10 +234,8 @@ class TransactionalCommitter:
                 self._attempt(cut, group_metadata, deadline)
             except Exception as error:
                 # 5. Abort.
-                with suppress(KafkaException):
-                    self._producer.poll(0)  # What could not be delivered is told now.
-                failed = commit_error("the transaction was not committed", [*self._undelivered, ("", error)])
-                aborted = self._abort(failed, deadline)
+                aborted = self._abort(self._told(error), deadline)
+                failed = self._told(error)  # Now it is known what could not be delivered.
                 if aborted and _may_go_on(error) and not deadline.is_over:
                     if isinstance(failed, CommitExpelledError):
                         raise failed from error
@@ -249,6 +247,11 @@ class TransactionalCommitter:
                 raise failed from (self._undelivered[0][1] if self._undelivered else error)
             else:
                 return
+
+    def _told(self, error: Exception) -> CommitError:
+        with suppress(KafkaException):
+            self._producer.poll(0)
+        return commit_error("the transaction was not committed", [*self._undelivered, ("", error)])
 
     def _attempt(self, cut: Cut, group_metadata: object, deadline: Deadline) -> None:
         producer = self._producer
@@ -285,7 +288,7 @@ class TransactionalCommitter:
             for record in left:
                 error: KafkaError = record.pop("_error")
                 if error.code() != KafkaError._QUEUE_FULL:
-                    self._undelivered.append((_told(topic, partition, record["key"]), KafkaException(error)))
+                    self._undelivered.append((_about(topic, partition, record["key"]), KafkaException(error)))
                     raise KafkaException(error)
             self._wait_for_room(deadline)
 
@@ -297,7 +300,7 @@ class TransactionalCommitter:
             except BufferError:
                 self._wait_for_room(deadline)
             except KafkaException as error:
-                self._undelivered.append((_told(topic, partition, key), error))
+                self._undelivered.append((_about(topic, partition, key), error))
                 raise
             else:
                 return
@@ -316,7 +319,7 @@ class TransactionalCommitter:
     def _note_delivery(self, error: KafkaError | None, record: Message) -> None:
         # What is purged is so because of the abort; the cause comes before it.
         if error is not None and error.code() not in _PURGED and len(self._undelivered) < _TOLD_RECORDS:
-            self._undelivered.append((_told(record.topic(), record.partition(), record.key()), KafkaException(error)))
+            self._undelivered.append((_about(record.topic(), record.partition(), record.key()), KafkaException(error)))
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -346,7 +349,7 @@ def _may_go_on(error: Exception) -> bool:
     return told is not None and told.txn_requires_abort()
 
 
-def _told(topic: str | None, partition: int | None, key: object) -> str:
+def _about(topic: str | None, partition: int | None, key: object) -> str:
     shown = repr(key)
     shown = shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}…"
     return f"a record of {topic}[{partition}] with key {shown} was not delivered"

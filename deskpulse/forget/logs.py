@@ -14,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public 
     ResourceType,
 )
 
-from streams.clients import ClientSettings, Deadline, client_config
+from streams.clients import ClientSettings, Deadline, client_config, make_consumer
 
 _ANSWER_SECONDS: Final = 10.0
 _RECORDS_AT_ONCE: Final = 20_000
@@ -55,17 +55,10 @@ class Logs:
         self._partitions: dict[str, list[int]] = {}
 
     def _new_consumer(self, group: str) -> Consumer:
-        fixed = {
-            "group.id": group,
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-            "allow.auto.create.topics": False,
-        }
+        fixed = {"enable.partition.eof": True, "auto.offset.reset": "earliest", "allow.auto.create.topics": False}
         # Many short logs are read to their ends: do not wait at each for more.
         quick = {"fetch.wait.max.ms": 50, "fetch.queue.backoff.ms": 20, "fetch.error.backoff.ms": 50}
-        return Consumer(client_config(self._client, defaults=quick, fixed=fixed))
+        return make_consumer(self._client, group, defaults=quick, fixed=fixed)
 
     def close(self) -> None:
         """Let go of the brokers."""

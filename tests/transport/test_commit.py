@@ -26,7 +26,7 @@ class Stage:
 
     def join(self) -> confluent_kafka.Consumer:
         member = confluent_kafka.Consumer(
-            {**self.client, "group.id": self.name, "isolation.level": "read_committed", "session.timeout.ms": 2000}
+            {**self.client, "group.id": self.name, "isolation.level": "read_committed", "heartbeat.interval.ms": 500}
         )
         member.subscribe([self.input])
         while not member.assignment():
