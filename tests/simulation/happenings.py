@@ -17,6 +17,10 @@ AFTER_ALL_RECORDS = 40
 """So many things more happen after the last record was published."""
 
 
+TICKS_MS = (0, 1_000, MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, 2 * HOUR_MS)
+"""By what the wall clock goes on, so that targets fall due between the events."""
+
+
 class Happenings:
     """Chooses what happens next."""
 
@@ -25,16 +29,18 @@ class Happenings:
         self._random = world.random
         self._published = 0
         self._most_records = world.random.choice((2, 6, 12, 40))
+        self._followed = world.random.choice((0.02, 0.2, 0.7))
+        """The share of events after which the wall clock is not before them."""
         faults = world.faults
         weights: list[tuple[float, Callable[[], None]]] = [
-            (5, self._publish),
-            (26, self._poll_processor),
+            (self._random.choice((2, 5, 8)), self._publish),
+            (20, self._poll_processor),
             (6, self._poll_sink),
             (5, self._tick),
-            (10, self._commit),
+            (12, self._commit),
             (20, self._work),
             (10, self._hear),
-            (4, self._pass_time),
+            (7, self._pass_time),
             (3, world.restart),
             (2, world.notice),
             (faults.markers or 0.0, self._marker),
@@ -80,13 +86,14 @@ class Happenings:
         self._published += self._random.randint(1, 6)
         for delivery in world.plan.deliveries[begin : self._published]:
             world.broker.append(delivery.topic, ANY_PARTITION, delivery.key, delivery.value)
-            if delivery.at_ms > world.wall_ms and self._random.random() < 0.7:
+            if delivery.at_ms > world.wall_ms and self._random.random() < self._followed:
                 world.wall_ms = delivery.at_ms
 
     def _poll_processor(self) -> None:
         process = self._process()
         if process is not None:
-            process.of_processor.poll(self._world.any_of(64), 1 + self._world.any_of(self._most_records))
+            for _ in range(self._random.choice((1, 2, 4, 12))):
+                process.of_processor.poll(self._world.any_of(64), 1 + self._world.any_of(self._most_records))
 
     def _poll_sink(self) -> None:
         process = self._process()
@@ -101,6 +108,7 @@ class Happenings:
     def _commit(self) -> None:
         process = self._process()
         if process is not None and process.of_processor.flowing:
+            process.processor.advance()
             process.commit()
 
     def _work(self) -> None:
@@ -119,7 +127,7 @@ class Happenings:
 
     def _pass_time(self) -> None:
         self._world.loop.pass_time(self._random.choice((0.1, 0.5, 2.0)))
-        self._world.wall_ms += self._random.choice((0, 100, 1_000, MINUTE_MS))
+        self._world.wall_ms += self._random.choice(TICKS_MS)
 
     # -- faults
 

@@ -50,6 +50,8 @@ class Role:
         self.consumer = SimulatedConsumer(process.world.broker)
         self.owned: list[TP] = []
         self.flowing = False
+        self.deaf_until = 0.0
+        """So long it neither reads nor hears from its group, and its process does not notice (seconds of the loop)."""
         self.member: Member | None = None
         """None when it is in no group, or has been told that it is in it no more."""
         self._process = process
@@ -70,11 +72,15 @@ class Role:
             and self._feeding is None
         )
 
+    @property
+    def _is_deaf(self) -> bool:
+        return self._process.world.loop.seconds < self.deaf_until
+
     # -- records
 
     def poll(self, place: int, most: int) -> bool:
         """Read up to ``most`` records of one of its partitions; whether there were any."""
-        if not self.flowing or not self.owned or self._feeding is not None:
+        if not self.flowing or not self.owned or self._feeding is not None or self._is_deaf:
             return False
         batch = self.consumer.fetch(self.owned[place % len(self.owned)], most)
         if batch is None:
@@ -92,7 +98,7 @@ class Role:
 
     def hear(self) -> None:
         """Hear from the group, and do what it asks for."""
-        if self._giving is not None and not self._giving.done():
+        if self._is_deaf or (self._giving is not None and not self._giving.done()):
             return
         group, member = self.group, self.member
         if member is None:

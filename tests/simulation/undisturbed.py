@@ -30,6 +30,8 @@ def end(world: World) -> None:
     world.is_away = False
     for process in world.alive:
         process.skew_ms = 0
+        for role in process.roles:
+            role.deaf_until = 0.0
         if process.life < world.lives[process.name] or process.config != world.config:
             process.kill()
     known_ms = max(world.latest_wall_ms, world.wall_ms, *(delivery.at_ms for delivery in world.plan.deliveries))

@@ -72,8 +72,8 @@ class Process:
         self.ready = False
         self.committing: asyncio.Task[None] | None = None
         self._members = 0
-        self._roles_committer = [self._committer(PROCESSOR_GROUP), self._committer(SINK_GROUP)]
-        processing, writing = self._roles_committer
+        self._committers = [self._committer(PROCESSOR_GROUP), self._committer(SINK_GROUP)]
+        processing, writing = self._committers
         self.of_processor = Role(self, PROCESSOR_GROUP, READ_TOPICS)
         self.of_sink = Role(self, SINK_GROUP, SINK_TOPICS)
         self.processor = Processor(
@@ -122,7 +122,7 @@ class Process:
         self.spawn(self._start())
 
     async def _start(self) -> None:
-        for committer in self._roles_committer:
+        for committer in self._committers:
             await committer.start()
         self.ready = True
         self.spawn(self.sink.run())
@@ -170,7 +170,7 @@ class Process:
     def _done(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None and self.alive and not isinstance(error, KilledError):
-            for committer in self._roles_committer:
+            for committer in self._committers:
                 committer.refuse(error)
             self.world.failed(self, error)
 

@@ -23,6 +23,8 @@ from tests.strategies import HOUR_MS, MINUTE_MS, START
 TRANSACTION_SECONDS = 4.0
 ON_THE_LOOP = (Step.RESTORING, Step.COMMITTED)
 """Steps of the event loop's, not of a thread's: they can't take long."""
+DEAF_SECONDS = (0, 0, 5, 20)
+"""How long a worker that was expelled does not notice it."""
 SKEWS_MS = (0, 400, -2 * MINUTE_MS, HOUR_MS)
 
 
@@ -177,6 +179,7 @@ class World:
             self.tally.expelled += 1
             self.tell(f"group {role.group.name} thinks that {role.member.id} is gone")
             role.group.leave(role.member.id)
+            role.deaf_until = self.loop.seconds + self.random.choice(DEAF_SECONDS)
 
     def notice(self) -> None:
         """Let the brokers notice who is gone: members without a heartbeat, transactions that are open for long."""
