@@ -159,12 +159,15 @@ class TransactionalCommitter:
         *,
         transaction_timeout_seconds: float = TRANSACTION_SECONDS,
         make_producer: Callable[[dict[str, Any]], confluent_kafka.Producer] = confluent_kafka.Producer,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """Take the client's settings (``bootstrap.servers``, security) and an id that is the worker's alone.
 
         A worker that restarts under its old id ends at once the transaction that it left open; under another id,
         readers wait for ``transaction_timeout_seconds`` and the broker's clean-up interval (10 s by default).
+        ``pause`` lets its thread wait for some seconds.
         """
+        self._pause = pause
         self._producer = make_producer(
             client_config(
                 producer_config,
@@ -241,7 +244,7 @@ class TransactionalCommitter:
                         raise failed from error
                     if type(failed) is CommitError:
                         LOG.warning("%s; it is begun again", failed)
-                        time.sleep(_AGAIN_SECONDS)
+                        self._pause(_AGAIN_SECONDS)
                         continue
                 self._failure = failed
                 raise failed from (self._undelivered[0][1] if self._undelivered else error)
@@ -335,7 +338,7 @@ class TransactionalCommitter:
                 told = kafka_error(error)
                 if told is None or not told.retriable() or deadline.is_over or self._failure is not None:
                     raise
-                time.sleep(_RETRY_PAUSE_SECONDS)
+                self._pause(_RETRY_PAUSE_SECONDS)
             else:
                 return
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -66,18 +66,26 @@ def draw(random: Random) -> Faults:
     )
 
 
-def _kafka(code: int) -> Callable[[], Exception]:
-    return lambda: KafkaException(KafkaError(code, "simulated"))
+def _kafka(code: int, *, retriable: bool = False, abortable: bool = False) -> Callable[[], Exception]:
+    return lambda: KafkaException(KafkaError(code, "simulated", retriable=retriable, txn_requires_abort=abortable))
 
 
-ERRORS: Final[dict[Step, Callable[[], Exception]]] = {
-    Step.STARTING: _kafka(KafkaError._TIMED_OUT),
-    Step.BEGUN: _kafka(KafkaError._STATE),
-    Step.ENQUEUED: _kafka(KafkaError._TIMED_OUT),
-    Step.OFFSETS: _kafka(KafkaError.COORDINATOR_NOT_AVAILABLE),
-    Step.COMMIT_LOST: _kafka(KafkaError._TIMED_OUT),
-    Step.ANSWER_LOST: _kafka(KafkaError._TIMED_OUT),
-    Step.INSERTING: lambda: ConnectionResetError("Connection reset by peer"),
-    Step.INSERTED: lambda: TimeoutError("timed out"),
+_AGAIN: Final = _kafka(KafkaError.COORDINATOR_NOT_AVAILABLE, retriable=True)
+"""The call is made again."""
+_FROM_THE_START: Final = _kafka(KafkaError._TIMED_OUT, abortable=True)
+"""The transaction is aborted, and begun again with the same cut."""
+_FOR_GOOD: Final = _kafka(KafkaError._TIMED_OUT)
+"""Nobody knows what became of it: the worker ends."""
+
+ERRORS: Final[dict[Step, Sequence[Callable[[], Exception]]]] = {
+    Step.STARTING: (_AGAIN, _FOR_GOOD),
+    Step.BEGUN: (_kafka(KafkaError._STATE),),
+    Step.ENQUEUED: (_AGAIN, _FROM_THE_START, _FOR_GOOD),
+    Step.OFFSETS: (_AGAIN, _FROM_THE_START, _FOR_GOOD),
+    Step.COMMIT_LOST: (_AGAIN, _FROM_THE_START, _FOR_GOOD),
+    # librdkafka calls nothing abortable that may be committed.
+    Step.ANSWER_LOST: (_AGAIN, _FOR_GOOD),
+    Step.INSERTING: (lambda: ConnectionResetError("Connection reset by peer"),),
+    Step.INSERTED: (lambda: TimeoutError("timed out"),),
 }
 """What a request may answer to a process that lives on."""

@@ -109,6 +109,7 @@ class Process:
                 {},
                 f"{group}-{self.name}",
                 make_producer=lambda config: SimulatedProducer(config, self.world.broker, self, group),  # type: ignore[arg-type, return-value]
+                pause=lambda _: self.check(),
             )
 
         if self.world.defect is Defect.STATE_KEPT_AFTER_ABORT:

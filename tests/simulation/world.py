@@ -125,7 +125,7 @@ class World:
         elif chance < errors_to and step in ERRORS:
             self.tally.errors[step] += 1
             self.tell(f"{process} for {group}: error {step}")
-            raise ERRORS[step]()
+            raise self.random.choice(ERRORS[step])()
         elif errors_to <= chance < errors_to + faults.stall_share and self._depth < 2 and step not in ON_THE_LOOP:
             self._stall(process, step, group)
 
