@@ -39,12 +39,13 @@ Wanted: TypeAlias = Mapping[TP, tuple[int, Callable[[Records], None]]]
 """Partitions of changelogs: from which offset they are to be read, and what takes in their records."""
 
 _DEFAULTS: Final[dict[str, Any]] = {
-    "queued.max.messages.kbytes": 65_536,
-    "fetch.message.max.bytes": 4_194_304,
     "fetch.wait.max.ms": 50,
     "fetch.queue.backoff.ms": 20,
     "allow.auto.create.topics": False,
 }
+_READ_AHEAD_KIB: Final = 65_536
+"""What is read ahead of all partitions together; librdkafka counts it by partition."""
+_LEAST_READ_AHEAD_KIB: Final = 1_024
 _RECORDS_AT_ONCE: Final = 20_000
 _CONSUME_SECONDS: Final = 0.02
 
@@ -94,14 +95,19 @@ def _read_to_end(
     stopped: Sequence[bool],
 ) -> dict[TP, int]:
     found = ends(config, wanted, deadline.remaining_seconds)
+    left = {tp: end for tp, end in found.items() if end > wanted[tp][0]}
+    reached = {tp: wanted[tp][0] for tp in left}
+    read_ahead_kib = max(_LEAST_READ_AHEAD_KIB, _READ_AHEAD_KIB // max(1, len(left)))
     consumer = make_consumer(
         config,
         "deskpulse-restore",  # librdkafka wants one; nothing is committed under it
-        defaults=_DEFAULTS,
+        defaults={
+            **_DEFAULTS,
+            "queued.max.messages.kbytes": read_ahead_kib,
+            "fetch.message.max.bytes": 1024 * min(4_096, read_ahead_kib),
+        },
         fixed={"enable.partition.eof": True, "auto.offset.reset": "earliest"},
     )
-    left = {tp: end for tp, end in found.items() if end > wanted[tp][0]}
-    reached = {tp: wanted[tp][0] for tp in left}
     try:
         # A number, not OFFSET_BEGINNING, for which librdkafka takes half a second. Where the log begins later than
         # this, it is read from its earliest record all the same.
