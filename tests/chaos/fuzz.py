@@ -52,8 +52,9 @@ def fuzz(number: int, seed: int, folder: Path) -> dict[str, Any]:
             raise BenchError("the worker did not end in order")
         findings = count(desk.client, desk.partitions)
         memory = _memory(worker.seen)
-    if worker.own_ends:
-        findings.add("wrong", f"the worker ended {worker.own_ends} times: {desk.timeline}")
+        ends = worker.own_ends + worker.lives_ended()
+    if ends:
+        findings.add("wrong", f"the worker ended {ends} times: {desk.timeline}")
     if memory["grew"]:
         findings.add("wrong", f"the worker grew: {memory}")
     return {
@@ -62,7 +63,7 @@ def fuzz(number: int, seed: int, folder: Path) -> dict[str, Any]:
         "records": number,
         "seconds": round(seconds, 1),
         "records_per_second": round(number / seconds),
-        "worker_ends": worker.own_ends,
+        "worker_ends": ends,
         "memory": memory,
         **findings.counts,
         "lost": findings.lost,
@@ -125,7 +126,8 @@ def _done(desk: Desk, number: int) -> object:
     health = status["health"]
     lags = ("input_lag", "inner_lag", "commit_age_seconds", "sink_lag")
     # After a restart it has read less in this life.
-    read = desk.workers[0].own_ends or sum(health["events"].values()) >= number
+    (worker,) = desk.workers
+    read = worker.own_ends or worker.lives_ended() or sum(health["events"].values()) >= number
     return read and not any(health[name] for name in lags)
 
 

@@ -138,7 +138,7 @@ class _Quiet:
 def _verify(desk: Desk) -> dict[str, Any]:
     """What ``deskpulse verify`` says, its gauges included; then the workers end in order."""
     urls = [part for url in desk.urls for part in ("--url", url)]
-    found = desk.deskpulse("verify", "--wait", "60s", "--format", "json", *urls)
+    found = desk.deskpulse("verify", "--wait", "180s", "--format", "json", *urls)
     try:
         document: dict[str, Any] = json.loads(found.stdout)
     except json.JSONDecodeError:
@@ -162,6 +162,7 @@ def _outcome(what: Run, desk: Desk, conductor: Conductor, findings: Findings, ve
         "kills": sum(worker.kills for worker in desk.workers),
         "rebalances": desk.rebalances(),
         "ended_themselves": sum(worker.own_ends for worker in desk.workers),
+        "replaced_themselves": sum(worker.lives_ended() for worker in desk.workers),
         "broker_restarts": conductor.happened["broker"] + conductor.happened["broker_kill"],
         "clickhouse_outages": conductor.happened["clickhouse"],
         "zombies": conductor.happened["freeze"],

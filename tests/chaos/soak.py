@@ -79,6 +79,7 @@ def soak(
             "rate": round(feed.sent / (ended - began)),
             "kills": sum(worker.kills for worker in desk.workers),
             "ended_themselves": sum(worker.own_ends for worker in desk.workers),
+            "replaced_themselves": sum(worker.lives_ended() for worker in desk.workers),
             "faults": faults,
             "slowest_seconds": max((one["lag_zero_after_seconds"] or seconds for one in faults), default=0.0),
             "lag": _lags(desk, began, ended),
@@ -91,7 +92,12 @@ def soak(
             "folder": str(folder),
         }
     flat = not any(one["grew"] for one in told["memory"].values())
-    ok = findings.ok and flat and told["slowest_seconds"] <= WITHIN_SECONDS and not told["ended_themselves"]
+    ok = (
+        findings.ok
+        and flat
+        and told["slowest_seconds"] <= WITHIN_SECONDS
+        and not told["ended_themselves"] + told["replaced_themselves"]
+    )
     return {"ok": ok, "seed": seed, **told}
 
 

@@ -130,6 +130,10 @@ class Supervised:
                     os.kill(self._process.pid, signal.SIGCONT)
             self._process.close()
 
+    def lives_ended(self) -> int:
+        """How often it has replaced itself after a failure (``deskpulse.lives``), by its log."""
+        return self.log_path.read_text(errors="replace").count("ends, and its state is dropped")
+
     def status(self) -> Any:
         """The document of ``/api/status``, None where there is no answer."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=_ANSWER_SECONDS)

@@ -13,7 +13,7 @@ from tests.chaos.run import Run, run
 POISON = 24
 SMALL = Run(
     seed=1,
-    seconds=12,
+    seconds=10,
     dose=Dose(kills=3, brokers=0, outages=1, outage_seconds=3, freezes=0),
     events_per_second=150,
     day_seconds=30,
