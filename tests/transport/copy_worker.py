@@ -1,21 +1,25 @@
 """A worker as small as can be: copies events with a running number per partition, by the protocol of streams.commit.
 
-Its state is one counter per partition, kept in a changelog. ``python -m tests.transport.copy_worker '{json}'``.
+Its state is one counter per partition, kept in a changelog. Like ``deskpulse worker`` it replaces itself on a failure
+that a restored state gets over. ``python -m tests.transport.copy_worker '{json}'``.
 """
 
 import asyncio
 import json
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import confluent_kafka
 import faust
 from faust.types import TP
 from mode import Service
 
-from streams.commit import Cut, Output, TransactionalCommitter
+from deskpulse.lives import Lives
+from streams.commit import CommitError, Cut, Output, TransactionalCommitter
 from streams.restore import Records, read_to_end
 from streams.transport import App, Batch, fail
 
@@ -37,6 +41,44 @@ class Setup:
     """A record with this value makes the agent fail."""
     enlarge_to: int = 0
     """Values are copied with so many bytes in front."""
+    revoke_seconds: float = 10.0
+    struck_at: str = ""
+    """A method of the producer: the worker sends itself ``struck_by`` right before it is called for the third time."""
+    struck_by: str = "SIGKILL"
+
+
+class StruckProducer(confluent_kafka.Producer):
+    """Ends or halts its process between two steps of the commit protocol, once in the process's lives."""
+
+    def __init__(self, config: dict[str, Any], setup: Setup) -> None:
+        super().__init__(config)
+        self._setup = setup
+        self._calls = 0
+        self._struck = Path(f"{setup.log}-{setup.worker}-{setup.struck_at}")
+
+    def _at(self, step: str) -> None:
+        self._calls += step == self._setup.struck_at
+        if self._calls == 3 and not self._struck.exists():
+            self._struck.touch()
+            self.flush(10)  # The coordinator and the brokers know of the transaction.
+            os.kill(os.getpid(), signal.Signals[self._setup.struck_by])
+
+    def begin_transaction(self) -> None:
+        self._at("begin_transaction")
+        super().begin_transaction()
+
+    def produce_batch(self, *args: Any, **options: Any) -> int:
+        self._at("produce_batch")
+        return int(super().produce_batch(*args, **options))
+
+    def send_offsets_to_transaction(self, *args: Any) -> None:
+        self._at("send_offsets_to_transaction")
+        super().send_offsets_to_transaction(*args)
+
+    def commit_transaction(self, *args: Any) -> None:
+        self._at("commit_transaction")
+        super().commit_transaction(*args)
+        self._at("committed")
 
 
 class Copies:
@@ -48,12 +90,15 @@ class Copies:
             setup.group,
             brokers=setup.brokers,
             consumer_client={"session.timeout.ms": 2000, "heartbeat.interval.ms": 300},
-            revoke_seconds=10.0,
+            revoke_seconds=setup.revoke_seconds,
             web_enabled=False,
             datadir=str(Path(setup.log).parent / setup.worker),
         )
         self.committer = TransactionalCommitter(
-            {"bootstrap.servers": setup.brokers}, f"{setup.group}-{setup.worker}", transaction_timeout_seconds=2.0
+            {"bootstrap.servers": setup.brokers},
+            f"{setup.group}-{setup.worker}",
+            transaction_timeout_seconds=2.0,
+            make_producer=lambda config: StruckProducer(config, setup),
         )
         self.counters: dict[int, int] = {}
         self.offsets: dict[tuple[str, int], int] = {}
@@ -124,12 +169,15 @@ class Copies:
 class Committing(Service):
     """Starts before the app and stops after it, so that the last revoke can commit."""
 
-    def __init__(self, committer: TransactionalCommitter) -> None:
-        self.committer = committer
+    def __init__(self, app: App, committer: TransactionalCommitter) -> None:
+        self.app, self.committer = app, committer
         super().__init__()
 
     async def on_start(self) -> None:
-        await self.committer.start(20.0)
+        try:
+            await self.committer.start(20.0)
+        except CommitError as error:
+            fail(self.app, error)
 
     async def on_stop(self) -> None:
         await self.committer.close()
@@ -137,6 +185,12 @@ class Committing(Service):
 
 class Worker(faust.Worker):
     """Without the second that Faust sleeps at its end."""
+
+    lives: Lives
+
+    def _schedule_shutdown(self, signal: signal.Signals) -> None:
+        self.lives.ends()
+        super()._schedule_shutdown(signal)
 
     async def _sentinel_task(self) -> None:
         return
@@ -162,7 +216,11 @@ def worker(setup: Setup) -> faust.Worker:
             except Exception as error:
                 fail(app, error)
 
-    return Worker(app, Committing(copies.committer), loglevel="INFO", redirect_stdouts=False)
+    worker = Worker(app, Committing(app, copies.committer), loglevel="INFO", redirect_stdouts=False)
+    worker.lives = Lives.continued()
+    worker.lives.begin()
+    worker.lives.has([app])
+    return worker
 
 
 if __name__ == "__main__":

@@ -58,12 +58,21 @@ class Desk:
 
     def send(self, count: int, value: bytes | None = None) -> None:
         """Send so many events, in turn to every input partition; ``value`` instead of their own."""
+        self.produce(count, value)
+        self.flush()
+
+    def produce(self, count: int, value: bytes | None = None) -> None:
+        """The same, without waiting for their delivery."""
         for number in itertools.islice(self.numbers, count):
             topic, partition = self.inputs[number % 2], number // 2 % PARTITIONS
             made = b"%s %d" % (topic.encode(), number) if value is None else value
             self._producer.produce(topic, made, partition=partition)
             self.sent[partition].append(made)
-        assert self._producer.flush(10) == 0
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait until all is delivered."""
+        assert self._producer.flush(20) == 0
 
     # -- workers
 
@@ -102,6 +111,11 @@ class Desk:
     def ended(self, worker: str, deadline_seconds: float = 20) -> int:
         """The exit code of a worker that ends."""
         return self.workers.pop(worker).wait(deadline_seconds)
+
+    def state_of(self, worker: str) -> str:
+        """The state of its process as the kernel calls it; T when it is stopped."""
+        stat = Path(f"/proc/{self.workers[worker].pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0]
 
     def told_by(self, worker: str) -> str:
         """What a worker wrote."""
