@@ -32,7 +32,10 @@ def worker(
     """Run a worker: keep the figures, write them into ClickHouse, serve the page and /metrics, until told to end.
 
     Start as many as there are partitions, each with a `worker.id` and a `worker.web_port` of its own; they share the
-    partitions. Missing topics and tables are made.
+    partitions. Missing topics and tables are made. What a restored state gets over (brokers that were away for long, a
+    transaction that timed out) the worker gets over by itself: it begins again, as the same process. Exit codes: 0 told
+    to end, 1 an error, 2 wrong settings, 3 another live worker has the same `worker.id`, 65 too many dead letters, 70
+    not ended in time.
     """
     settings = settings_from(config)
     from deskpulse.worker import run

@@ -102,6 +102,16 @@ def test_an_empty_cut_is_no_transaction(stage: Stage) -> None:
     assert stage.seen() == []
 
 
+def test_a_members_cut_without_an_offset_is_not_taken(stage: Stage) -> None:
+    async def is_refused(committer: TransactionalCommitter) -> None:
+        cut = Cut({}, [(stage.output, 0, [Output(key=b"a", value=b"1")])])
+        with pytest.raises(ValueError, match="needs the offset of an input"):
+            await committer.commit(cut, stage.membership)
+
+    stage.run(is_refused)
+    assert stage.seen() == []
+
+
 def test_a_cut_may_hold_more_records_than_the_producers_queue(stage: Stage) -> None:
     records = [Output(key=b"%d" % number, value=b"x") for number in range(5_000)]
     notes = [Annotated(stage.output, 1, b"n%d" % number, b"x", []) for number in range(500)]
