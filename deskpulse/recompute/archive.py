@@ -121,9 +121,13 @@ def read(
     strays: set[str] = set()
     read_so_far = counted = left_out = 0
     for topic, partition, _ in places.result_rows:
+        newest = -1
         for block in _blocks(client, topic, partition, end_of(topic, partition), chosen):
             touched: dict[str, History] = {}
             for offset, key, ticket_id, archived in block:
+                if offset == newest:
+                    continue  # Inserted again after a fault, and not merged yet.
+                newest = offset
                 value = archived.encode() if pseudonyms is None else _hidden(archived.encode(), pseudonyms)
                 place = topic, partition, offset
                 # A record under another key is refused, too; the archive says so itself.

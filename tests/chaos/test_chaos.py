@@ -31,6 +31,7 @@ def test_kills_and_an_outage_of_clickhouse_show_in_no_figure(tmp_path: Path) -> 
     assert (figures["kills"], figures["clickhouse_outages"], figures["dead_letters"]) == (3, 1, POISON)
     assert all(figures[name] > 100 for name in ("counted", "tickets", "cells", "sla_events", "breaches"))
     assert figures["verify"]["gauges"] > 100
+    assert figures["verify"]["events"] == figures["counted"] + figures["duplicates"]
 
 
 @pytest.mark.parametrize("seed", range(5))
