@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from faust.types import TP
 
@@ -28,6 +28,10 @@ _CUSTOMERS: Final = b"u"
 _NOTES: Final = b"n"
 _CUSTOMER_NOTES: Final = b"o"
 _FINGERPRINT: Final = "fingerprint"
+
+
+OpenDisk: TypeAlias = "Callable[[Path, int, Mapping[str, str], int], Disk]"
+"""See :func:`open_disk`."""
 
 
 class KeptPartition:

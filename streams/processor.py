@@ -40,13 +40,12 @@ from streams.customers import Customers
 from streams.dead_letters import DeadLetterLimit
 from streams.deadlines import COMMIT_SECONDS
 from streams.failures import CommitExpelledError
-from streams.kept import KeptPartition, open_disk
+from streams.kept import KeptPartition, OpenDisk, open_disk
 from streams.live import Health, LiveFigures, SlaLabels
 from streams.partition import Counters, Partition, Refused
 from streams.picture import picture
 from streams.published import Output as Record
-from streams.restore import ReadBack, read_to_end, topic_ids
-from streams.restore import ends as changelog_ends
+from streams.restore import Changelogs, KafkaChangelogs
 from streams.shelf import Store
 from streams.telling import Teller
 from streams.transport import App, Batch, Consumer
@@ -69,8 +68,6 @@ _MOST_TICKETS: Final = 100_000
 _MANY_RECORDS: Final = 10_000
 """So many records end a transaction between two partitions."""
 _RESTORE_SECONDS: Final = 600.0
-_SETTLED_EVERY_SECONDS: Final = 30.0
-"""What a state on disk may lack after a crash, and is then read from Kafka."""
 _SETTLE_SECONDS: Final = 5.0
 
 
@@ -90,6 +87,8 @@ class ProcessorConfig:
     """Of how many of its last records, at least."""
     state_folder: Path | None = None
     """Where the state lies beside the memory, see ``streams.kept``."""
+    settle_seconds: float = 30.0
+    """What a state on disk may lack after a crash, and is then read from Kafka."""
 
 
 RefusedBefore = Callable[[Mapping[tuple[str, int], int], int], Mapping[str, tuple[int, Mapping[str, int]]]]
@@ -112,8 +111,9 @@ class Processor:
         client: ClientSettings,
         config: ProcessorConfig,
         clock_ms: Callable[[], int] = wall_clock_ms,
-        read_back: ReadBack = read_to_end,
+        changelogs: Changelogs | None = None,
         refused_before: RefusedBefore | None = None,
+        open_disk: OpenDisk = open_disk,
     ) -> None:
         """``refused_before``: asked when partitions are assigned, so that a restart forgets no dead letter."""
         self.config = config
@@ -121,9 +121,9 @@ class Processor:
         self.published = 0
         self._app = app
         self._committer = committer
-        self._client = client
         self._clock_ms = clock_ms
-        self._read_back = read_back
+        self._changelogs: Changelogs = changelogs or KafkaChangelogs(client)
+        self._open_disk = open_disk
         self._refused_before = refused_before
         self._patches: dict[str, Patch] = {}
         self._dead_letters = DeadLetterLimit(config.dead_letter_limit, config.dead_letter_window)
@@ -227,7 +227,9 @@ class Processor:
         """Cut and commit what was applied, after the commit that may be under way."""
         deadline = Deadline(deadline_seconds)
         async with self._committing:
+            ends = await self._changelog_ends()
             drops, metadata = self._drops, self._consumer.group_metadata()
+            committed = False
             async for cut in self._cuts():
                 published = sum(len(made) for topic, _, made in cut.records if topic in _PUBLISHED)
                 inner = sum(len(made) for topic, _, made in cut.records if topic in INNER_TOPICS)
@@ -240,11 +242,28 @@ class Processor:
                 self.commits += 1
                 self.published += published
                 self._inner_told += inner
+                if drops != self._drops:
+                    return
+                committed = True
                 for kept in self._kept.values():
                     kept.committed()
             self._committed_at = time.monotonic()
-            if self.config.state_folder and self._committed_at - self._settled_at > _SETTLED_EVERY_SECONDS:
-                await self._settle()
+            if ends and committed:
+                self._settled_at = self._committed_at
+                for kept in self._kept.values():
+                    kept.settle(ends, self._clock_ms())
+
+    async def _changelog_ends(self) -> dict[TP, int]:
+        """Where the changelogs end, when the disk is to know again how far it is: nothing of ours is under way now.
+
+        The disk is told of them only after the commit that follows. By that the group has said that this worker was the
+        owner all the time, so up to these ends nobody else has written what is not on the disk. Asked after the commit,
+        they might hold records of the next owner, of whom this worker has not heard yet.
+        """
+        if not self.config.state_folder or time.monotonic() - self._settled_at < self.config.settle_seconds:
+            return {}
+        wanted = [TP(topic, number) for number in self._kept for topic in CHANGELOGS]
+        return await asyncio.to_thread(self._changelogs.ends, wanted, _SETTLE_SECONDS) if wanted else {}
 
     async def _cuts(self) -> AsyncIterator[Cut]:
         """Cut one partition after the other: each is whole with its own offsets, and others may be fed in between.
@@ -299,10 +318,10 @@ class Processor:
     async def assigned(self, partitions: set[TP]) -> None:
         """Restore the state of the partitions from the changelog."""
         began = time.monotonic()
-        self._kept = await asyncio.to_thread(self._open, {tp.partition for tp in partitions})
+        await self._open_all({tp.partition for tp in partitions})
         wanted = {tp: how for kept in self._kept.values() for tp, how in kept.wanted().items()}
         if wanted:
-            ends = await self._read_back(self._client, wanted, deadline_seconds=_RESTORE_SECONDS)
+            ends = await self._changelogs.read_to_end(wanted, _RESTORE_SECONDS)
             for kept in self._kept.values():
                 await asyncio.to_thread(kept.restored)
                 kept.settle(ends, self._clock_ms())
@@ -316,9 +335,19 @@ class Processor:
         if outdated := sum(partition.outdated for partition in restored.values()):
             _LOG.info("the settings or the code have changed: %d tickets are derived anew while work goes on", outdated)
 
+    async def _open_all(self, numbers: set[int]) -> None:
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open, numbers))
+        try:
+            self._kept = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread goes on; what it opens would be found to be held the next time.
+            for kept in (await opening).values():
+                kept.close()
+            raise
+
     def _open(self, numbers: set[int]) -> dict[int, KeptPartition]:
         folder, domain = self.config.state_folder, self.config.domain
-        identities = {} if folder is None else topic_ids(self._client, CHANGELOGS)
+        identities = {} if folder is None else self._changelogs.topic_ids(CHANGELOGS)
         found: dict[int, KeptPartition] = {}
         for number in sorted(numbers):
 
@@ -332,17 +361,9 @@ class Processor:
                     Customers(domain.fcr_days * DAY_MS, customers),
                 )
 
-            disk = None if folder is None else open_disk(folder, number, identities, self._clock_ms())
+            disk = None if folder is None else self._open_disk(folder, number, identities, self._clock_ms())
             found[number] = KeptPartition(number, make, disk)
         return found
-
-    async def _settle(self) -> None:
-        """Let the disk know how far it surely is: nothing is under way now."""
-        self._settled_at = time.monotonic()
-        wanted = [TP(topic, number) for number in self._kept for topic in CHANGELOGS]
-        ends = await asyncio.to_thread(changelog_ends, self._client, wanted, _SETTLE_SECONDS)
-        for kept in self._kept.values():
-            kept.settle(ends, self._clock_ms())
 
     async def _remember_refused(self, partitions: set[TP]) -> None:
         self._dead_letters = DeadLetterLimit(self.config.dead_letter_limit, self.config.dead_letter_window)

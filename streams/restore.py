@@ -54,17 +54,36 @@ class RestoreError(MendableError):
     """A changelog could not be read to its end."""
 
 
-class ReadBack(Protocol):
-    """How changelogs are read back: :func:`read_to_end`, or what stands in for it without Kafka."""
+class Changelogs(Protocol):
+    """What a processor asks of its changelogs: :class:`KafkaChangelogs`, or what stands in for them without Kafka."""
 
-    async def __call__(
-        self,
-        config: ClientSettings,
-        wanted: Wanted,
-        *,
-        deadline_seconds: float,
-    ) -> dict[TP, int]:
+    async def read_to_end(self, wanted: Wanted, deadline_seconds: float) -> dict[TP, int]:
         """See :func:`read_to_end`."""
+
+    def ends(self, wanted: Iterable[TP], timeout_seconds: float) -> dict[TP, int]:
+        """See :func:`ends`."""
+
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """See :func:`topic_ids`."""
+
+
+class KafkaChangelogs:
+    """The changelogs on Kafka."""
+
+    def __init__(self, config: ClientSettings) -> None:
+        self._config = config
+
+    async def read_to_end(self, wanted: Wanted, deadline_seconds: float) -> dict[TP, int]:
+        """See :func:`read_to_end`."""
+        return await read_to_end(self._config, wanted, deadline_seconds=deadline_seconds)
+
+    def ends(self, wanted: Iterable[TP], timeout_seconds: float) -> dict[TP, int]:
+        """See :func:`ends`."""
+        return ends(self._config, wanted, timeout_seconds)
+
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """See :func:`topic_ids`."""
+        return topic_ids(self._config, topics)
 
 
 async def read_to_end(

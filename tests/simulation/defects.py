@@ -23,5 +23,7 @@ class Defect(StrEnum):
     """A restore reads records of aborted transactions."""
     STATE_KEPT_AFTER_ABORT = "state-kept-after-abort"
     """A worker goes on with its state after a transaction that was aborted."""
+    DISK_AHEAD = "disk-ahead"
+    """A state on disk is said to hold more of the changelog than it does."""
     SINK_COMMITS_UNINSERTED = "sink-commits-uninserted"
     """The sink commits offsets of rows that were not inserted."""

@@ -37,6 +37,8 @@ class Faults:
     jump: float = 0.0
     step_back: float = 0.0
     reconfigure: float = 0.0
+    on_disk: bool = False
+    """The processor's state lies on a disk as well."""
 
 
 ZOMBIES: Final = Faults(bad_share=0.1, stall_share=0.15, markers=1.0, expel=1.0, replace=0.3)
@@ -63,6 +65,7 @@ def draw(random: Random) -> Faults:
         jump=random.choice((0.0, 0.3, 1.0)),
         step_back=random.choice((0.0, 0.3, 1.0)),
         reconfigure=random.choice((0.0, 0.0, 0.3)),
+        on_disk=random.random() < 0.5,
     )
 
 

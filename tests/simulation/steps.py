@@ -22,6 +22,7 @@ class Step(StrEnum):
     COMMIT_LOST = "commit sent, not received"
     ANSWER_LOST = "committed, answer lost"
     COMMITTED = "after commit"
+    SETTLING = "noting how far the disk is"
     INSERTING = "before an insert"
     INSERTED = "inserted, answer lost"
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tests.simulation.__main__ import app
 from tests.simulation.defects import Defect
-from tests.simulation.faults import ZOMBIES
+from tests.simulation.faults import ZOMBIES, Faults
 from tests.simulation.running import run_seed, run_seeds
 from tests.simulation.steps import Step, Tally
 
@@ -51,7 +51,10 @@ def test_every_seed_ends_as_the_oracle_says_wherever_it_is_struck() -> None:
 
 @pytest.mark.parametrize("defect", [defect for defect in Defect if defect is not Defect.NONE])
 def test_a_defect_shows(defect: Defect) -> None:
-    faults = None if defect is Defect.SINK_COMMITS_UNINSERTED else ZOMBIES
+    faults = {
+        Defect.SINK_COMMITS_UNINSERTED: Faults(outage=1.0),
+        Defect.DISK_AHEAD: Faults(on_disk=True, crash=0.5),
+    }.get(defect, ZOMBIES)
     outcomes = (run_seed(seed, defect, faults) for seed in range(1, MOST_SEEDS + 1))
     assert next((outcome.findings for outcome in outcomes if outcome.findings), None), f"{defect}: not noticed"
 

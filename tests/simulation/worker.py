@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Protocol
-
-from faust.types import TP
 
 from sinks.agent import SinkAgent
 from sinks.rows import SINK_TOPICS
 from streams.commit import CommitError, Cut, TransactionalCommitter
 from streams.config import DomainConfig
+from streams.disk import Disk
 from streams.processor import READ_TOPICS, Processor, ProcessorConfig
-from streams.restore import Records, Wanted
 from streams.transport import Batch
 from tests.simulation.broker import Broker
+from tests.simulation.changelogs import SimulatedChangelogs
 from tests.simulation.clients import (
     PROCESSOR_GROUP,
     SINK_GROUP,
@@ -25,6 +25,8 @@ from tests.simulation.clients import (
 )
 from tests.simulation.clockwork import Clockwork, KilledError
 from tests.simulation.defects import Defect
+from tests.simulation.disks import Disks
+from tests.simulation.faults import Faults
 from tests.simulation.role import Role
 from tests.simulation.steps import Step
 
@@ -38,6 +40,8 @@ class Surroundings(Protocol):
     broker: Broker
     tables: Tables
     config: DomainConfig
+    faults: Faults
+    disks: Disks
     defect: Defect
 
     def at(self, process: Process, step: Step, group: str) -> None:
@@ -62,7 +66,7 @@ class Surroundings(Protocol):
 class Process:
     """One life of a worker, from its start to its end, which may be sudden."""
 
-    def __init__(self, world: Surroundings, name: str, life: int, skew_ms: int) -> None:
+    def __init__(self, world: Surroundings, name: str, life: int, skew_ms: int, folder: Path) -> None:
         self.world = world
         self.name = name
         self.life = life
@@ -80,9 +84,16 @@ class Process:
             self.of_processor,  # type: ignore[arg-type]
             processing,
             {},
-            ProcessorConfig(domain=self.config, grace_ms=0, max_future_ms=YEARS_MS),
+            ProcessorConfig(
+                domain=self.config,
+                grace_ms=0,
+                max_future_ms=YEARS_MS,
+                state_folder=folder if world.faults.on_disk else None,
+                settle_seconds=0.0,
+            ),
             clock_ms=lambda: world.clock_ms(self),
-            read_back=self._read_back,
+            changelogs=SimulatedChangelogs(world.broker, world.loop, self, world.defect),
+            open_disk=self._open_disk,
         )
         client = SimulatedClickHouse(world.tables, self, world.insert_times, world.insert_fails)
         self.sink = SinkAgent(
@@ -135,9 +146,11 @@ class Process:
             role.should_stop = True
             await role.leave()
         self.alive = False
+        self.world.disks.leave(self)
 
     def kill(self) -> None:
         """End at once; the groups notice it later."""
+        self.world.disks.leave(self)
         self.alive = self.ready = False
         for role in self.roles:
             role.flowing, role.should_stop = False, True
@@ -195,44 +208,9 @@ class Process:
         if self.processor.commits > before:
             self.at(Step.COMMITTED)
 
-    async def _read_back(
-        self,
-        config: object,
-        wanted: Wanted,
-        *,
-        deadline_seconds: float,
-    ) -> dict[TP, int]:
-        """As ``streams.restore.read_to_end``: it waits for whatever is written, open transactions included."""
-        return {tp: await self._read_one_back(tp, on_records) for tp, (_, on_records) in wanted.items()}
-
-    async def _read_one_back(self, tp: TP, on_records: Callable[[Records], None]) -> int:
-        broker, defect = self.world.broker, self.world.defect
-        self.at(Step.RESTORING)
-        log = broker.logs[tp.topic, tp.partition]
-        end = log.end
-        if defect is Defect.RESTORE_TO_STABLE_END:
-            end = log.stable_end
-        elif defect is Defect.RESTORE_UNCOMMITTED:
-            found = [(e.key or b"", e.value) for e in log.entries if not e.is_marker]
-            on_records(found)
-            return log.end
-        while log.stable_end < end:
-            await broker.change()
-        records = [(found.entry.key or b"", found.entry.value) for found in log.committed(0, end)]
-        if records and self.any_of(2):  # The log was compacted meanwhile.
-            records = _compacted(records)
-        middle = self.any_of(len(records) + 1)
-        for part in (records[:middle], records[middle:]):
-            if part:
-                await self.world.loop.run_in_executor(None, on_records, part)
-                self.at(Step.RESTORING)
-        return end
-
-
-def _compacted(records: list[tuple[bytes, bytes | None]]) -> list[tuple[bytes, bytes | None]]:
-    """The last record of each key, in their order."""
-    last = {key: number for number, (key, _) in enumerate(records)}
-    return [record for number, record in enumerate(records) if last[record[0]] == number]
+    def _open_disk(self, folder: Path, number: int, identities: object, now_ms: int) -> Disk:
+        self.check()
+        return self.world.disks.open(self, folder, number, now_ms)
 
 
 class _Forgetful:

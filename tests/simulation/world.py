@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 from schemas.events import INPUT_TOPICS, at_ms
@@ -13,6 +14,7 @@ from tests.simulation.broker import Broker
 from tests.simulation.clients import PROCESSOR_GROUP, SINK_GROUP, Tables
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.defects import Defect
+from tests.simulation.disks import Disks
 from tests.simulation.faults import ERRORS, Faults, draw
 from tests.simulation.role import Role
 from tests.simulation.steps import Step, Tally
@@ -59,6 +61,7 @@ class World:
         self.wall_ms = self.latest_wall_ms = at_ms(START)
         """The wall clock, and the latest that any worker has read off its own."""
         self.tables = Tables()
+        self.disks = Disks()
         self.is_away = False
         """ClickHouse is."""
         self.broker = Broker(
@@ -155,7 +158,9 @@ class World:
         """Start a worker."""
         self.lives[name] += 1
         skew_ms = self.random.choice(SKEWS_MS) if self.faults.skewed and not self.quiet else 0
-        process = Process(self, name, self.lives[name], skew_ms)
+        # A second one is on another machine, with a disk of its own.
+        folder = Path(f"{name}{self.lives[name]}" if any(one.name == name for one in self.alive) else name)
+        process = Process(self, name, self.lives[name], skew_ms, folder)
         self.processes = [*self.alive, process]
         self.tell(f"{process} starts")
         process.start()
