@@ -22,6 +22,11 @@ _ADVICE: Final = (
         ("another security.protocol",),
         "TLS, or none, or SASL may be expected: check kafka.security.protocol and the port in kafka.bootstrap",
     ),
+    (
+        ("in state SSL_HANDSHAKE",),
+        "the other side ended the TLS handshake; perhaps it speaks no TLS: "
+        "check kafka.security.protocol and the port in kafka.bootstrap",
+    ),
     (("SASL", "Authentication failed"), "check kafka.security.username, password and mechanism"),
     (("authorization failed", "AUTHORIZATION_FAILED"), "the user lacks a right: docs/security.md lists them"),
 )  # fmt: skip

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from schemas.outputs import CustomerContact, CustomerTicket
+from streams.entries import Entry
+from streams.entries import decode as decode_entries
+from streams.entries import encode as encode_entries
 from streams.facts import RECOVERY_MS, Facts
 from streams.history import Contact
 from streams.published import Output, encode
@@ -35,27 +37,6 @@ _UNKNOWN: Final = -1
 """Nobody knows what the ticket was told."""
 _CROWD: Final = b"\x00"
 """What is kept of a customer beyond :data:`MOST_TICKETS`."""
-
-
-class Entry(Struct, array_like=True, gc=False):
-    """One ticket of a customer. Times are milliseconds since 1970, 0 for none."""
-
-    ticket_id: str
-    partition: int
-    category: str
-    created_at: int
-    counts: bool
-    first_solved_at: int
-    failed_at: list[int]
-    good_at: list[int]
-    left: bool = False
-    repeat_at: int = 0
-    """What the ticket was told, both; `_UNKNOWN` where it has to be told anew."""
-    recovered_at: int = 0
-
-
-_decode_entries: Final = msgspec.msgpack.Decoder(list[Entry]).decode
-_encode_entries: Final = msgspec.msgpack.Encoder().encode
 
 
 def is_note(key: bytes, value: bytes | None) -> bool:
@@ -202,7 +183,7 @@ class Customers:
             rest = self._resting.get(key)
         if rest is None:
             return {}
-        return None if rest == _CROWD else {entry.ticket_id: entry for entry in _decode_entries(rest)}
+        return None if rest == _CROWD else {entry.ticket_id: entry for entry in decode_entries(rest)}
 
     def cut(self) -> tuple[dict[int, list[Output]], list[Output]]:
         """What is to be published: contacts by the partition of their ticket, and the changelog."""
@@ -218,7 +199,7 @@ class Customers:
                     entry.repeat_at, entry.recovered_at = said
                     told.append((entry.partition, _contact(key, entry.ticket_id, said)))
             tracked = [entry for entry in all_of_them if not entry.left]
-            rest = _CROWD if is_crowd(tracked) else _encode_entries(self._kept(all_of_them, tracked))
+            rest = _CROWD if is_crowd(tracked) else encode_entries(self._kept(all_of_them, tracked))
             if not tracked:
                 self._resting.pop(key)
                 changelog.append({"key": key, "value": None})

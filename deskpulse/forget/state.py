@@ -6,17 +6,16 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
-import msgspec
 from confluent_kafka import Message
 
 from deskpulse.forget.logs import Logs
 from deskpulse.forget.person import Person
 from schemas.outputs import CUSTOMER_TICKETS, HISTORIES
 from streams import changelog, ticket
-from streams.customers import RULE, Entry
+from streams.customers import RULE
+from streams.entries import decode as decode_entries
 from streams.history import DELETED, ERASES, KIND, SIZE, decode
 
-_decode_entries: Final = msgspec.msgpack.Decoder(list[Entry]).decode
 _CROWD: Final = b"\x00"
 
 
@@ -63,7 +62,7 @@ class State:
                 return
             found: set[str] = set()
             if value and value != _CROWD:
-                found = {entry.ticket_id for entry in _decode_entries(value)}
+                found = {entry.ticket_id for entry in decode_entries(value)}
             if key in self._person.keys:
                 self.tickets |= dict.fromkeys(found - self.tickets.keys(), Kept.nothing)
                 tells = bool(value)

@@ -151,7 +151,8 @@ def test_each_letter_is_sent_once_however_often_it_is_asked_for(letters: Letters
     told = dlq("replay", *letters.hour).document
     assert (told["sent"], told["left"]) == (0, {"replayed": 3})
     assert dlq("replay", ids[0]).code == 1
-    assert [record.value() for record in tickets.read(3)] == [values[1], values[0], values[2]]
+    first, *rest = [record.value() or b"" for record in tickets.read(3)]
+    assert (first, sorted(rest)) == (values[1], [values[0], values[2]])
 
     told = dlq("list", *letters.hour).document
     assert (told["letters"], told["replayed"], told["newest"]) == (3, 3, [])

@@ -5,10 +5,12 @@ from __future__ import annotations
 from hashlib import sha256
 
 from schemas.events import INPUT_TOPICS
+from schemas.outputs import CUSTOMERS
 from sources.simulator import SimulatorConfig, simulate
 from streams import facts
 from streams.calendars import Calendar
-from streams.config import DomainConfig
+from streams.config import DAY_MS, DomainConfig
+from streams.customers import Customers
 from streams.measures import TARGETS
 from streams.partition import Partition
 from streams.policies import Policies, Policy
@@ -23,6 +25,7 @@ POLICIES = Policies([Policy("all", BERLIN, targets=dict.fromkeys(TARGETS, 2 * HO
 def main() -> None:
     config = DomainConfig(policies=POLICIES)
     partition = Partition(0, config, Watermark(INPUT_TOPICS, 0, event_clock=True))
+    customers = Customers(7 * DAY_MS)
     told = sha256()
     by_topic: dict[str, list[Record]] = {topic: [] for topic in INPUT_TOPICS}
     simulated = simulate(SimulatorConfig(1_780_000_000_000, tickets=400, days=3, late=0.05, duplicates=0.05))
@@ -33,7 +36,9 @@ def main() -> None:
                 partition.apply(of, records)
                 records.clear()
             partition.advance((), 0)
-            for of, outputs in sorted(partition.cut().records.items()):
+            made = partition.cut().records
+            customers.apply([(output["key"], output["value"] or b"") for output in made.get(CUSTOMERS, [])])
+            for of, outputs in (*sorted(made.items()), *enumerate(customers.cut())):
                 told.update(f"{of} {outputs!r}".encode())
     print(facts.__file__, told.hexdigest())
 

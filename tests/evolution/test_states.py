@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas.events import AnyEvent, MessageSent, decode
 from streams.attributes import AttributeGraph, Dimensions
 from streams.changelog import TICKET
 from streams.config import DomainConfig
+from streams.entries import Entry, encode
+from streams.entries import decode as decode_entries
 from streams.facts import facts
 from streams.history import RECORD, History, UnreadableHistoryError, patch_values
 from streams.picture import picture
@@ -70,6 +73,12 @@ def test_an_older_state_goes_on(desk: Desk) -> None:
     assert {t: without_time(f) for t, f in found.items()} == {t: without_time(f) for t, f in expected.items()}
     written = desk.topics.histories[0]
     assert {(written[ticket.encode()] or b"")[0] for ticket in expected} == {TICKET}
+
+
+def test_customers_that_a_compiled_worker_of_the_first_release_wrote_are_read() -> None:
+    entry = Entry("T1", 2, "c", 5, True, 0, [], [7])
+    fields = {name: getattr(entry, name) for name in entry.__struct_fields__}
+    assert decode_entries(msgspec.msgpack.encode([fields])) == decode_entries(encode([entry])) == [entry]
 
 
 def test_a_newer_state_is_refused_by_its_ticket_and_version() -> None:

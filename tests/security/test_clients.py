@@ -40,13 +40,14 @@ def test_every_client_is_made_with_the_settings() -> None:
 
 def test_every_group_is_one_that_the_rights_are_given_to() -> None:
     names = {
-        f"{path.relative_to(ROOT)}:{value.lineno}": value.value
+        f"{path.relative_to(ROOT)}:{call.lineno}": call.args[1].value
         for path in PRODUCT
-        if '"group.id"' in path.read_text()
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Dict)
-        for key, value in zip(node.keys, node.values, strict=True)
-        if isinstance(key, ast.Constant) and key.value == "group.id" and isinstance(value, ast.Constant)
+        if "make_consumer(" in path.read_text()
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "make_consumer"
+        and isinstance(call.args[1], ast.Constant)
     }
     assert names
     assert [where for where, name in names.items() if not str(name).startswith("deskpulse-")] == []

@@ -66,8 +66,13 @@ def test_a_worker_and_the_commands_need_no_more_rights_than_are_written_down(
         refused = deskpulse("verify", "--save", "look.json", "--url", worker.url)
         assert refused.err == f"the worker at {worker.url} asks for its token; set worker.web_token\n"
         worker.stop()
-    changelog = {TP(HISTORIES, partition): lambda _: None for partition in range(2)}
-    assert asyncio.run(read_to_end(load().kafka.client(), changelog)) >= TICKETS
+    restored: set[bytes] = set()
+    changelog = {
+        TP(HISTORIES, partition): (0, lambda records: restored.update(key for key, _ in records))
+        for partition in range(2)
+    }
+    asyncio.run(read_to_end(load().kafka.client(), changelog))
+    assert len(restored) >= TICKETS
     written = log.read_text() + Path("look.json").read_text()
     assert "ready" in written
     assert PASSWORD not in written
@@ -144,7 +149,7 @@ SSL = {"protocol": "ssl", "username": "", "password": ""}
     [
         ("sasl_ssl", PLAINTEXT, "TLS, or none, or SASL may be expected: check kafka.security.protocol"),
         ("sasl_ssl", SSL, "TLS, or none, or SASL may be expected: check kafka.security.protocol"),
-        ("plain", {}, "this port speaks no TLS: check kafka.security.protocol and the port in kafka.bootstrap"),
+        ("plain", {}, "speaks no TLS: check kafka.security.protocol and the port in kafka.bootstrap"),
         ("ssl", SSL, "the brokers ask for a certificate that they trust: check kafka.security.certificate_file"),
     ],
 )
