@@ -45,6 +45,8 @@ class KeptPartition:
     ) -> None:
         self._number = number
         self._disk = disk
+        self._all_derived = False
+        """Whether all of what is committed was derived by the rules of now."""
         if disk is None:
             self.partition, self.customers = make(None, None)
             return
@@ -84,6 +86,7 @@ class KeptPartition:
             self._disk.restored()
         self.partition.restored()
         self.customers.restored()
+        self._all_derived = not self.partition.outdated
 
     def cut(self, histories: Iterable[Output], customer_tickets: Iterable[Output]) -> None:
         """A cut was made, with these records for the changelogs."""
@@ -91,6 +94,8 @@ class KeptPartition:
             self._note(_NOTES, changelog.is_note, _pairs(histories))
             self._note(_CUSTOMER_NOTES, customers.is_note, _pairs(customer_tickets))
             self._disk.freeze()
+            # A cut holds all that was woken to be derived anew; what is woken after it is in the next one.
+            self._all_derived = not self.partition.outdated
 
     def committed(self) -> None:
         """The cuts that were made are committed."""
@@ -100,7 +105,8 @@ class KeptPartition:
     def settle(self, ends: Mapping[TP, int], now_ms: int) -> None:
         """Nothing is under way, and the changelogs end here: from here they are to be read the next time."""
         if self._disk is not None:
-            about = {} if self.partition.outdated else {_FINGERPRINT: self.partition.config.fingerprint}
+            # Derived by several rules it is under none: with those of before, too, all of it is to be derived anew.
+            about = {_FINGERPRINT: self.partition.config.fingerprint if self._all_derived else b""}
             offsets = {tp.topic: end for tp, end in ends.items() if tp.partition == self._number}
             self._disk.settle(offsets, about, now_ms)
 
