@@ -47,7 +47,8 @@ def test_a_broker_that_dies_or_hangs_under_load_loses_and_doubles_nothing(own_ka
 
     def await_progress() -> None:
         before = desk.copied()
-        wait_until(lambda: desk.copied() > before + 1_000, 40, "copies go on")
+        # A commit has 60 s, and its worker 15 s more to be replaced.
+        wait_until(lambda: desk.copied() > before + 1_000, 90, "copies go on")
 
     try:
         await_progress()
