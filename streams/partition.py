@@ -415,7 +415,10 @@ class Partition:
         those of old versions it is not known what they have told: it is taken to be what they would tell now.
         """
         now = self.watermark.value
-        self._left = dict(sorted(self._left.items(), key=lambda left: left[1]))
+        # Of what was read at once only the newest of a key is here: where a ticket came back after its mark had gone,
+        # the end of the mark may not be, and the mark would delete the ticket at its own end.
+        left = [mark for mark in self._left.items() if self._resting.get(mark[0]) is None]
+        self._left = dict(sorted(left, key=lambda mark: mark[1]))
         for panes in self.panes.values():
             panes.advance(now // _MINUTE_MS)
         used: set[int] = set()

@@ -19,7 +19,7 @@ from schemas.events import (
     TicketUpdated,
 )
 from schemas.outputs import HISTORIES, LARGEST_RECORD_BYTES
-from streams.changelog import COMBINATION
+from streams.changelog import CLOCK, COMBINATION
 from streams.config import DAY_MS, DomainConfig
 from streams.history import (
     ADDED,
@@ -30,7 +30,7 @@ from streams.history import (
     HistoryFullError,
     UnreadableHistoryError,
 )
-from streams.partition import Refused
+from streams.partition import Partition, Refused
 from streams.picture import picture
 from streams.policies import Policies, Policy
 from streams.watermark import Watermark
@@ -138,6 +138,29 @@ def test_the_mark_of_who_has_left_goes_after_another_horizon(desk: Desk) -> None
     desk.read([created(80 * DAY, "T2")])
     desk.commit(ms(80 * DAY))
     assert desk.topics.histories[0][b"T1"] is None
+
+
+def test_a_ticket_that_came_back_after_its_mark_has_gone_is_not_deleted_by_the_mark(desk: Desk) -> None:
+    desk.read([created(), status("solved", HOUR)])
+    desk.commit(ms(2 * HOUR))
+    desk.commit(ms(40 * DAY))
+    mark = desk.topics.histories[0][b"T1"]
+    desk.read([created(80 * DAY, "T2")])
+    desk.commit(ms(80 * DAY))
+    desk.read([status("open", 81 * DAY)])
+    desk.commit(ms(81 * DAY))
+    ticket = desk.topics.histories[0][b"T1"]
+    assert ticket is not None
+
+    # Of the records that are read at once only the newest of a key is restored: the mark's end was among them.
+    partition = Partition(0, desk.config, Watermark(INPUT_TOPICS, 0, False))
+    partition.restore([(b"T1", mark)])
+    partition.restore([(b"T1", ticket), (CLOCK, ms(82 * DAY).to_bytes(8, "big"))])
+    partition.restored()
+    partition.apply(TICKETS, [record(status("solved", 82 * DAY))], None)
+    published = partition.cut()
+    assert not published.refused
+    assert None not in [made["value"] for made in published.records[HISTORIES]]
 
 
 def test_an_open_ticket_is_never_forgotten(desk: Desk) -> None:
