@@ -7,20 +7,26 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from faust.exceptions import ConsumerNotStarted
 from faust.transport import consumer as faust_consumer
 from faust.types import TP, ConsumerMessage, Message
+from mode import Service
 
 from streams.clients import Deadline
 from streams.deadlines import LEAVE_SECONDS
 from streams.transport.batch import Batch
 from streams.transport.reader import Reader
+from streams.transport.watch import LOOK_SECONDS, Watch
 
 if TYPE_CHECKING:
     from streams.transport.app import App
 
 _ASK_SECONDS: Final = 30.0
+_LOOK_ASK_SECONDS: Final = 5.0
+"""The same where the thread, which asks, must not be kept from polling for long."""
+_THREAD_SECONDS: Final = 90.0
+"""For the reading thread to come to a question and answer: it may be asking the brokers something of its own."""
 
 
 class Consumer(faust_consumer.Consumer):
@@ -143,6 +149,43 @@ class Consumer(faust_consumer.Consumer):
     def wait_left(self, timeout_seconds: float) -> bool:
         """Whether the group was left, waited for; blocks. From any thread but the reader's and the event loop's."""
         return self._reader_or_none is None or self._reader_or_none.wait(timeout_seconds)
+
+    # -- whether records flow (``watch.Watched``)
+
+    @Service.task
+    async def _keep_watch(self) -> None:
+        watch = Watch(self)
+        try:
+            while not self.should_stop:
+                await self.sleep(LOOK_SECONDS)
+                await watch.look()
+        except Exception as error:
+            self.app.fail(error)
+
+    def standing(self) -> tuple[int, dict[TP, int]] | None:
+        """The generation and how far was read; None while partitions come or go, or an agent has records in hand."""
+        generation = self.app.consumer_generation_id
+        restored = self._restored_generation == generation and self._assigned and self.app.failure is None
+        if not restored or any(message.generation_id == generation for message in self._unacked_messages):
+            return None
+        return generation, dict(self._reader.positions.ends)
+
+    async def unread(self) -> str:
+        """The first partition of which not all was read."""
+        if self._reader.has_ready:
+            return "records are ready and are not taken"
+        ends = dict(self._reader.positions.ends)
+        try:
+            async with asyncio.timeout(_THREAD_SECONDS):
+                for tp, end in ends.items():
+                    _, there = await self._watermarks(tp, _LOOK_ASK_SECONDS)
+                    if there > end:
+                        return f"{tp.topic}[{tp.partition}] goes to {there}, and was read to {end}"
+        except TimeoutError:
+            return "the reading thread does not answer"
+        except KafkaException as error:
+            self.log.warning("the brokers do not say how far partitions go: %s", error)
+        return ""
 
     # -- Faust's flow
 
@@ -269,9 +312,9 @@ class Consumer(faust_consumer.Consumer):
         """The offsets after the last committed records that the broker has."""
         return {tp: (await self._watermarks(tp))[1] for tp in partitions}
 
-    async def _watermarks(self, tp: TP) -> tuple[int, int]:
+    async def _watermarks(self, tp: TP, timeout_seconds: float = _ASK_SECONDS) -> tuple[int, int]:
         return await self._reader.ask(
-            lambda consumer: consumer.get_watermark_offsets(TopicPartition(*tp), _ASK_SECONDS)
+            lambda consumer: consumer.get_watermark_offsets(TopicPartition(*tp), timeout_seconds)
         )
 
     # -- topics

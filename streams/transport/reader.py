@@ -152,6 +152,11 @@ class Reader:
             self._change.notify_all()
         return batches
 
+    @property
+    def has_ready(self) -> bool:
+        """Whether batches wait to be taken."""
+        return bool(self._ready)
+
     def abandon(self) -> None:
         """Leave the group without asking the application, and read nothing more. From any thread."""
         self._abandoned = self._closing = True

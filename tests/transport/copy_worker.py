@@ -18,8 +18,10 @@ import faust
 from faust.types import TP
 from mode import Service
 
+import streams.transport.consumer
 from deskpulse.lives import Lives
-from streams.commit import CommitError, Cut, Output, TransactionalCommitter
+from streams.commit import CommitError, Cut, TransactionalCommitter
+from streams.published import Output
 from streams.restore import Records, read_to_end
 from streams.transport import App, Batch, fail
 
@@ -45,6 +47,8 @@ class Setup:
     struck_at: str = ""
     """A method of the producer: the worker sends itself ``struck_by`` right before it is called for the third time."""
     struck_by: str = "SIGKILL"
+    stalled: str = ""
+    """What reads nothing more after some batches, without an error, once: the "fetcher" of Faust, or the "client"."""
 
 
 class StruckProducer(confluent_kafka.Producer):
@@ -123,6 +127,18 @@ class Copies:
         self.counters[partition] = number
         self.offsets[batch.tp] = batch.end
 
+    def maybe_stall(self) -> None:
+        mark = Path(f"{self.setup.log}-stalled")
+        if not self.setup.stalled or mark.exists():
+            return
+        mark.touch()
+        if self.setup.stalled == "fetcher":
+            for task in self.app._fetcher._futures:
+                task.cancel()
+        else:
+            reader = self.app.consumer._reader
+            reader._asked.append((lambda: reader._consumer.pause(reader._consumer.assignment()), asyncio.Future()))
+
     def cut(self) -> Cut:
         outputs, self.outputs = self.outputs, {}
         records = [(self.setup.output, partition, made) for partition, made in outputs.items()]
@@ -199,6 +215,8 @@ class Worker(faust.Worker):
 def worker(setup: Setup) -> faust.Worker:
     copies = Copies(setup)
     app = copies.app
+    if setup.stalled:
+        streams.transport.consumer.LOOK_SECONDS = 0.3
     app.checkpoint = copies
     app.committer = copies.committer
 
@@ -206,6 +224,7 @@ def worker(setup: Setup) -> faust.Worker:
     async def copy(stream: Any) -> None:
         async for batch in stream:
             copies.apply(batch)
+            copies.maybe_stall()
 
     @app.task  # type: ignore[untyped-decorator]
     async def commit_often() -> None:
