@@ -166,7 +166,8 @@ async def _check_returned(settings: Settings, role: str, member_id: str) -> None
 class Apps:
     """What one worker runs, by its roles."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, lives: Lives) -> None:
+        self._lives = lives
         self.processor: Processor | None = None
         self.sink: SinkAgent | None = None
         self.apps: list[App] = []
@@ -206,6 +207,7 @@ class Apps:
     def health(self) -> Health:
         """Counters and lags of both roles."""
         health = self.processor.health() if self.processor else Health({}, 0, {}, 0, 0, 0, (), {}, 0.0, 0, 0)
+        health = replace(health, replacements=self._lives.record.number - 1)
         if self.sink is None:
             return health
         return replace(health, dead_letters=self.sink.dead_letters + Counter(health.dead_letters), **self.sink.told())
@@ -249,7 +251,7 @@ def _run(settings: Settings, lives: Lives) -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     give_memory_back()
-    apps = Apps(settings)
+    apps = Apps(settings, lives)
     apps.apps[0].task(_tell_when_ready(apps, lives, f"http://{settings.worker.web_host}:{settings.worker.web_port}/"))
     lives.has(apps.apps)
     groups = [_group(settings, role) for role in settings.worker.roles]

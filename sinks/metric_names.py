@@ -121,10 +121,13 @@ SINK_INSERT_AGE: Final = Metric(
 SINK_OLDEST_AGE: Final = Metric(
     "support_sink_oldest_record_age_seconds", "gauge", "Age of the oldest record in hand that is not in ClickHouse yet",
 )  # fmt: skip
+REPLACEMENTS: Final = Metric(
+    "support_worker_replacements_total", "counter", "Failures after which the worker dropped its state and began anew",
+)  # fmt: skip
 HEALTH_METRICS: Final = (
     EVENTS, DUPLICATES, DEAD_LETTERS, DEAD_LETTER_RATIO, LATE, SKIPPED, COMMITS,
     TRACKED, PARTITIONS, WATERMARK_LAG, COMMIT_AGE, INPUT_LAG, SINK_LAG,
-    SINK_FAILURES, SINK_FAILING, SINK_INSERT_AGE, SINK_OLDEST_AGE,
+    SINK_FAILURES, SINK_FAILING, SINK_INSERT_AGE, SINK_OLDEST_AGE, REPLACEMENTS,
 )  # fmt: skip
 
 BENCHMARK: Final = Metric(

@@ -163,6 +163,7 @@ def _health(health: Health) -> Block:
             one(names.SINK_FAILING, health.sink_failing_seconds),
             one(names.SINK_INSERT_AGE, health.sink_insert_age_seconds),
             one(names.SINK_OLDEST_AGE, health.sink_oldest_age_seconds),
+            one(names.REPLACEMENTS, health.replacements),
             (names.SLA_EVENTS, sla_events),
         ],
     )

@@ -104,3 +104,5 @@ class Health:
     """Since ClickHouse last took rows; before the first, since the sink began."""
     sink_oldest_age_seconds: float = 0.0
     """How long ago the oldest record that the sink has in hand was published; 0 when it has none."""
+    replacements: int = 0
+    """How often the worker has replaced its process after a failure, since somebody started it."""

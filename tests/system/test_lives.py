@@ -56,6 +56,7 @@ def test_a_worker_that_is_fenced_lives_on_and_one_whose_name_is_taken_ends(tmp_p
         assert "its state is dropped: CommitFencedError" in first.log_path.read_text()
         assert "life 2 begins in" in first.log_path.read_text()
         assert first.process.pid == process
+        assert first.wait_until(is_ready, "ready", 10)["health"]["replacements"] == 1
 
         # A second worker of its name ends, and does not disturb it.
         log = tmp_path / "namesake"
