@@ -53,6 +53,20 @@ def answer_of(core: int, module: str, folder: Path, question: Mapping[str, objec
     return json.loads(lines[-1])
 
 
+def page(port: int, path: str, timeout_seconds: float) -> bytes | None:
+    """The body of a worker's page with status 200; None when there is no other answer, or none in time."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=timeout_seconds)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()
+    return body if answer.status == 200 else None
+
+
 class Worker:
     """A running ``deskpulse worker``."""
 
@@ -92,16 +106,7 @@ class Worker:
     def get(self, path: str) -> bytes | None:
         """The body of a page with status 200; None when there is no other answer, or none yet."""
         self.check()
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            body = answer.read()
-        except (OSError, HTTPException):
-            return None
-        finally:
-            connection.close()
-        return body if answer.status == 200 else None
+        return page(self.port, path, 30)
 
     def status(self) -> Any:
         """The document of ``/api/status``, None before the web server is up."""

@@ -7,23 +7,18 @@ logs.
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 import sys
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from bench.running import BenchError
+from tests.chaos import command
 from tests.chaos.faults import Dose
-from tests.chaos.run import Outcome, Run, run
+from tests.chaos.run import Run, run
 
 
 def main() -> int:
     asked = _parser().parse_args()
-    folder = asked.folder or Path(tempfile.mkdtemp(prefix="deskpulse-chaos-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    # What the clients of this process have to say of a broker that is away.
-    logging.basicConfig(filename=folder / "chaos.log")
     share = asked.seconds / 600
     dose = Dose(
         kills=asked.kills,
@@ -41,45 +36,34 @@ def main() -> int:
         poison=max(24, round(200 * share)),
         on_disk=asked.on_disk,
     )
-    try:
+
+    def measure(folder: Path) -> dict[str, Any]:
         outcome = run(what, folder)
-    except BenchError as error:
-        print(error, file=sys.stderr)
-        return 2
-    document = json.dumps(outcome.document(), indent=1)
-    if asked.out:
-        asked.out.write_text(f"{document}\n")
-    print(document if asked.format == "json" else _text(outcome))
-    if not outcome.ok:
-        print(f"{outcome.timeline}\nseed {asked.seed}, logs in {folder}", file=sys.stderr)
-    return 0 if outcome.ok else 1
+        if not outcome.ok:
+            print(f"{outcome.timeline}\nseed {asked.seed}, logs in {folder}", file=sys.stderr)
+        return outcome.document()
+
+    return command.execute("chaos", asked, measure, None if asked.format == "json" else _text)
 
 
-def _text(outcome: Outcome) -> str:
-    lines = [f"{name.replace('_', ' ')}: {value}" for name, value in outcome.figures.items()]
-    lines += [f"lost {outcome.lost}, doubled {outcome.doubled}, wrong {outcome.wrong}", *outcome.told]
+def _text(found: Mapping[str, Any]) -> str:
+    lines = [f"{name.replace('_', ' ')}: {value}" for name, value in found["figures"].items()]
+    lines += [f"lost {found['lost']}, doubled {found['doubled']}, wrong {found['wrong']}", *found["told"]]
     return "\n".join(lines)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.chaos",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Example: python -m tests.chaos --seconds 120 --kills 10 --seed 7 --format json",
-    )
+    parser = command.options("tests.chaos", __doc__, "--seconds 120 --kills 10 --seed 7 --format json")
     parser.add_argument("--seconds", type=float, default=600.0, help="how long there is traffic (default 600)")
     parser.add_argument("--kills", type=int, default=24, help="SIGKILLs; every fifth takes all workers (default 24)")
-    parser.add_argument("--seed", type=int, default=1, help="traffic and faults follow from it (default 1)")
     parser.add_argument("--rate", type=float, default=300.0, help="events per second (default 300)")
     parser.add_argument("--day", type=float, default=120.0, help="seconds that a simulated day takes (default 120)")
     parser.add_argument("--brokers", type=int, help="restarts of the broker (default: by the length)")
     parser.add_argument("--outages", type=int, help="times that ClickHouse is away (default: by the length)")
     parser.add_argument("--freezes", type=int, help="workers that become zombies (default: by the length)")
-    parser.add_argument("--on-disk", action="store_true", help="workers keep their state in folders (RocksDB)")
-    parser.add_argument("--folder", type=Path, help="where logs and data are kept (default: a new one)")
-    parser.add_argument("--out", type=Path, help="file for the summary as JSON")
     parser.add_argument("--format", choices=("text", "json"), default="text")
+    command.add_seed(parser)
+    command.add_on_disk(parser)
     return parser
 
 

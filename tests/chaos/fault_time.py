@@ -7,15 +7,11 @@ the limit each time, else 1.
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
 import re
 import sys
-import tempfile
 import threading
 import time
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +20,7 @@ from schemas.events import TICKETS
 from sources.publisher import Publisher
 from sources.simulator import EVENTS_PER_TICKET, SimulatorConfig, simulate
 from sources.traffic import publish
+from tests.chaos import command
 from tests.chaos.desk import Desk, policies
 from tests.chaos.supervised import Supervised
 from tests.chaos.traffic import DAY_MS
@@ -142,8 +139,8 @@ def _await_live(desk: Desk, probes: Probes, killed_at: float) -> float:
     while True:
         desk.look_after()
         now = time.monotonic()
-        pages = [_get(worker, "/metrics") for worker in desk.workers]
-        if not ready_at and all(_get(worker, "/readyz") for worker in desk.workers):
+        pages = [worker.get("/metrics") for worker in desk.workers]
+        if not ready_at and all(worker.get("/readyz") for worker in desk.workers):
             ready_at = time.monotonic()
         counted = sum(float(found[1]) for page in pages if page and (found := _CREATED.search(page)))
         # The newest probes may be on their way, but one from after the kill is to be there.
@@ -155,46 +152,18 @@ def _await_live(desk: Desk, probes: Probes, killed_at: float) -> float:
         time.sleep(0.1)
 
 
-def _get(worker: Supervised, path: str) -> bytes | None:
-    connection = HTTPConnection("127.0.0.1", worker.port, timeout=10)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        body = answer.read()
-        return body if answer.status == 200 else None
-    except (OSError, HTTPException):
-        return None
-    finally:
-        connection.close()
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.chaos.fault_time",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Example: python -m tests.chaos.fault_time --tickets 50000 --workers 1 --out fault.json",
-    )
+    parser = command.options("tests.chaos.fault_time", __doc__, "--tickets 50000 --workers 1 --out fault.json")
     parser.add_argument("--tickets", type=int, default=200_000, help="how many are tracked (default 200,000)")
     parser.add_argument("--kills", type=int, default=3, help="how often it is measured (default 3)")
     parser.add_argument("--workers", type=int, default=1, help="how many there are; one is killed (default 1)")
-    parser.add_argument("--on-disk", action="store_true", help="workers keep their state in folders (RocksDB)")
-    parser.add_argument("--folder", type=Path, help="where logs and data are kept (default: a new one)")
-    parser.add_argument("--out", type=Path, help="file for the summary as JSON")
+    command.add_on_disk(parser)
     asked = parser.parse_args()
-    folder = asked.folder or Path(tempfile.mkdtemp(prefix="deskpulse-fault-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(filename=folder / "fault.log")
-    try:
-        found = fault_time(asked.tickets, asked.kills, asked.workers, folder, on_disk=asked.on_disk)
-    except BenchError as error:
-        print(f"{error}\nlogs: {folder}", file=sys.stderr)
-        return 2
-    document = json.dumps(found, indent=1)
-    if asked.out:
-        asked.out.write_text(f"{document}\n")
-    print(document)
-    return 0 if found["ok"] else 1
+
+    def measure(folder: Path) -> dict[str, Any]:
+        return fault_time(asked.tickets, asked.kills, asked.workers, folder, on_disk=asked.on_disk)
+
+    return command.execute("fault", asked, measure)
 
 
 if __name__ == "__main__":

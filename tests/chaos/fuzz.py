@@ -5,11 +5,7 @@ Each is counted or lies whole in the dead letters; the worker neither stops nor 
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 import sys
-import tempfile
 import time
 from itertools import islice
 from pathlib import Path
@@ -19,7 +15,7 @@ from confluent_kafka import KafkaError, Producer
 
 from bench.running import BenchError
 from streams.clients import client_config
-from tests.chaos import mutations
+from tests.chaos import command, mutations
 from tests.chaos.counting import count
 from tests.chaos.desk import SETTINGS, Desk, policies
 from tests.chaos.supervised import Seen
@@ -149,30 +145,11 @@ def _memory(seen: list[Seen]) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.chaos.fuzz",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Example: python -m tests.chaos.fuzz --records 100000 --seed 7 --out fuzz.json",
-    )
+    parser = command.options("tests.chaos.fuzz", __doc__, "--records 100000 --seed 7 --out fuzz.json")
     parser.add_argument("--records", type=int, default=1_000_000, help="how many (default 1,000,000)")
-    parser.add_argument("--seed", type=int, default=1, help="they follow from it (default 1)")
-    parser.add_argument("--folder", type=Path, help="where logs and data are kept (default: a new one)")
-    parser.add_argument("--out", type=Path, help="file for the summary as JSON")
+    command.add_seed(parser)
     asked = parser.parse_args()
-    folder = asked.folder or Path(tempfile.mkdtemp(prefix="deskpulse-fuzz-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(filename=folder / "fuzz.log")
-    try:
-        found = fuzz(asked.records, asked.seed, folder)
-    except BenchError as error:
-        print(f"seed {asked.seed}: {error}\nlogs: {folder}", file=sys.stderr)
-        return 2
-    document = json.dumps(found, indent=1)
-    if asked.out:
-        asked.out.write_text(f"{document}\n")
-    print(document)
-    return 0 if found["ok"] else 1
+    return command.execute("fuzz", asked, lambda folder: fuzz(asked.records, asked.seed, folder))
 
 
 if __name__ == "__main__":

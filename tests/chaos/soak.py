@@ -5,11 +5,7 @@ Memory stays flat after the warm-up, and after each fault the lag is back at zer
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 import sys
-import tempfile
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -19,7 +15,7 @@ from typing import Any, Final
 
 from bench.report import quantile
 from bench.running import BenchError
-from tests.chaos import traffic
+from tests.chaos import command, traffic
 from tests.chaos.conductor import Conductor
 from tests.chaos.counting import count
 from tests.chaos.desk import SETTINGS, Desk, policies
@@ -189,33 +185,18 @@ def _memory(worker: Supervised, began: float, warm_seconds: float) -> dict[str, 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.chaos.soak",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Example: python -m tests.chaos.soak --minutes 5 --rate 1000 --out soak.json",
-    )
+    parser = command.options("tests.chaos.soak", __doc__, "--minutes 5 --rate 1000 --out soak.json")
     parser.add_argument("--minutes", type=float, default=30.0, help="how long (default 30)")
     parser.add_argument("--rate", type=float, default=2_000.0, help="events per second (default 2,000)")
     parser.add_argument("--every", type=float, default=120.0, help="seconds between two kills (default 120)")
-    parser.add_argument("--seed", type=int, default=1, help="the traffic follows from it (default 1)")
-    parser.add_argument("--on-disk", action="store_true", help="workers keep their state in folders (RocksDB)")
-    parser.add_argument("--folder", type=Path, help="where logs and data are kept (default: a new one)")
-    parser.add_argument("--out", type=Path, help="file for the summary as JSON")
+    command.add_seed(parser)
+    command.add_on_disk(parser)
     asked = parser.parse_args()
-    folder = asked.folder or Path(tempfile.mkdtemp(prefix="deskpulse-soak-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(filename=folder / "soak.log")
-    try:
-        found = soak(asked.minutes, asked.rate, asked.every, asked.seed, folder, on_disk=asked.on_disk)
-    except BenchError as error:
-        print(f"{error}\nlogs: {folder}", file=sys.stderr)
-        return 2
-    document = json.dumps(found, indent=1)
-    if asked.out:
-        asked.out.write_text(f"{document}\n")
-    print(document)
-    return 0 if found["ok"] else 1
+
+    def measure(folder: Path) -> dict[str, Any]:
+        return soak(asked.minutes, asked.rate, asked.every, asked.seed, folder, on_disk=asked.on_disk)
+
+    return command.execute("soak", asked, measure)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,10 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from bench.running import MIB, ROOT, environment
+from bench.running import MIB, ROOT, environment, page
 from deskpulse.local.kafka import free_port
 from deskpulse.local.processes import Process
 from tests.chaos.timeline import Timeline
@@ -134,16 +133,14 @@ class Supervised:
         """How often it has replaced itself after a failure (``deskpulse.lives``), by its log."""
         return self.log_path.read_text(errors="replace").count("ends, and its state is dropped")
 
+    def get(self, path: str, timeout_seconds: float = 10.0) -> bytes | None:
+        """See :func:`bench.running.page`."""
+        return page(self.port, path, timeout_seconds)
+
     def status(self) -> Any:
         """The document of ``/api/status``, None where there is no answer."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=_ANSWER_SECONDS)
-        try:
-            connection.request("GET", "/api/status")
-            return json.loads(connection.getresponse().read())
-        except (OSError, HTTPException, ValueError):
-            return None
-        finally:
-            connection.close()
+        body = self.get("/api/status", _ANSWER_SECONDS)
+        return None if body is None else json.loads(body)
 
     def memory_mib(self) -> float:
         """Resident memory; 0 when there is no process."""
