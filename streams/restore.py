@@ -6,32 +6,13 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias, cast
 
-from confluent_kafka import (
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicCollection,
-    TopicPartition,
-)
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public names, but not declared as such
-    AdminClient,
-    OffsetSpec,
-)
+from confluent_kafka import KafkaException, Message, TopicCollection
+from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
-from streams.clients import (
-    LOG,
-    ClientSettings,
-    Deadline,
-    Reasons,
-    UnansweredError,
-    client_config,
-    make_consumer,
-    metadata,
-)
+from streams.clients import ClientSettings, Deadline, Reasons, UnansweredError, client_config, make_consumer, metadata
 from streams.failures import MendableError
-from streams.transport.batch import by_partition, partition_of
+from streams.reading import Reading, written_ends
 
 Records: TypeAlias = Iterable[tuple[bytes, bytes | None]]
 """Keys and values; a value of None is a tombstone."""
@@ -114,9 +95,9 @@ def _read_to_end(
     stopped: Sequence[bool],
 ) -> dict[TP, int]:
     found = ends(config, wanted, deadline.remaining_seconds)
-    left = {tp: end for tp, end in found.items() if end > wanted[tp][0]}
-    reached = {tp: wanted[tp][0] for tp in left}
-    read_ahead_kib = max(_LEAST_READ_AHEAD_KIB, _READ_AHEAD_KIB // max(1, len(left)))
+    starts = {tp: start for tp, (start, _) in wanted.items()}
+    unread = sum(end > starts[tp] for tp, end in found.items())
+    read_ahead_kib = max(_LEAST_READ_AHEAD_KIB, _READ_AHEAD_KIB // max(1, unread))
     consumer = make_consumer(
         config,
         "deskpulse-restore",  # librdkafka wants one; nothing is committed under it
@@ -128,47 +109,24 @@ def _read_to_end(
         fixed={"enable.partition.eof": True, "auto.offset.reset": "earliest"},
     )
     try:
-        # A number, not OFFSET_BEGINNING, for which librdkafka takes half a second. Where the log begins later than
-        # this, it is read from its earliest record all the same.
-        consumer.assign([TopicPartition(*tp, start) for tp, start in reached.items()])
-        while left and not stopped:
-            if deadline.is_over:
-                tp, end = next(iter(left.items()))
-                raise RestoreError(
-                    f"{tp.topic}[{tp.partition}] was read to offset {reached[tp]} of {end} when the time was over; "
-                    "is a transaction of another worker still open?"
-                )
-            messages = consumer.consume(_RECORDS_AT_ONCE, _CONSUME_SECONDS)
-            if any(map(Message.error, messages)):
-                for message in messages:
-                    if message.error() is not None:
-                        _note_end(message, reached)
-                messages = [message for message in messages if message.error() is None]
-            for tp, records in by_partition(messages).items():
+        reading = Reading(consumer, starts, found)
+        for batches in reading.batches(_RECORDS_AT_ONCE, _CONSUME_SECONDS):
+            for tp, records in batches.items():
                 keys, values = map(Message.key, records), map(Message.value, records)
                 wanted[tp][1](cast(Records, dict(zip(keys, values, strict=True)).items()))
-                reached[tp] = max(reached[tp], cast(int, records[-1].offset()) + 1)
-            left = {tp: end for tp, end in left.items() if reached[tp] < end}
+            if stopped:
+                break
+            if not batches and deadline.is_over:
+                raise RestoreError(f"{reading} when the time was over; is a transaction of another worker still open?")
     finally:
         consumer.close()
     return found
 
 
 def ends(config: ClientSettings, wanted: Iterable[TP], timeout_seconds: float) -> dict[TP, int]:
-    """The ends of everything written, transactions that are still open included: they have to be waited for.
-
-    A read_committed end would lie before them, although the offsets that they hold may be seen as committed already
-    (KAFKA-10167: the markers of one transaction come at different times to different partitions).
-    """
-    asked = {tp: TopicPartition(*tp) for tp in wanted}
+    """See :func:`streams.reading.written_ends`."""
     timeout_seconds = max(1.0, timeout_seconds)
-    admin = _admin(config, timeout_seconds)  # kept: without it, no answer would ever come
-    found = admin.list_offsets(
-        {of_one: OffsetSpec.latest() for of_one in asked.values()},  # type: ignore[no-untyped-call]
-        isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        request_timeout=timeout_seconds,
-    )
-    return {tp: found[of_one].result(timeout_seconds).offset for tp, of_one in asked.items()}
+    return written_ends(_admin(config, timeout_seconds), wanted, timeout_seconds)
 
 
 def topic_ids(config: ClientSettings, topics: Sequence[str], timeout_seconds: float = 30.0) -> dict[str, str]:
@@ -184,16 +142,3 @@ def _admin(config: ClientSettings, timeout_seconds: float) -> AdminClient:
     # What a client is asked before it knows the brokers may go down with its first connection, and takes seconds more.
     metadata(admin, reasons, Deadline(timeout_seconds))
     return admin
-
-
-def _note_end(message: Message, reached: dict[TP, int]) -> None:
-    """Note the offset where there was nothing more to read; markers and gaps count as read."""
-    error = message.error()
-    assert error is not None
-    if error.code() == KafkaError._PARTITION_EOF:
-        tp = partition_of(message)
-        reached[tp] = max(reached[tp], message.offset() or 0)
-    elif error.retriable() or error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
-        LOG.warning("restoring: %s", error.str())
-    else:
-        raise KafkaException(error)

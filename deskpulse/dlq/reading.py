@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public names, but not declared as such
-    AdminClient,
-    OffsetSpec,
-)
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+from confluent_kafka import Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+from faust.types import TP
 
 from deskpulse.dlq.letters import Letter, LetterId, Wanted, letter_of, parse_id
 from schemas.outputs import DEAD_LETTERS, LARGEST_RECORD_BYTES, REPLAYED, Replayed
-from streams.clients import ClientSettings, client_config, kafka_error, make_consumer
+from streams.clients import ClientSettings, client_config, make_consumer
+from streams.reading import Reading, written_ends
 
 _RECORDS_AT_ONCE: Final = 2_000
 _CONSUME_SECONDS: Final = 0.05
 _ANSWER_SECONDS: Final = 15.0
-_PAUSE_SECONDS: Final = 0.1
 _STALL_SECONDS: Final = 30.0
 """Longer than an open transaction of a worker that is gone lasts (10 s, and the broker's clean-up interval)."""
 _decode: Final = msgspec.json.Decoder(Replayed).decode
@@ -134,22 +130,8 @@ class Reader:
         return {at.partition: at.offset if at.offset >= 0 else 2**62 for at in found}
 
     def _ends(self, topic: str, partitions: list[int]) -> dict[int, int]:
-        """The end of everything written, open transactions included: what they commit belongs to it, too."""
-        asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}  # type: ignore[no-untyped-call]
-
-        def ends() -> dict[int, int]:
-            found = self._admin.list_offsets(
-                asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ANSWER_SECONDS
-            )
-            return {at.partition: end.result(_ANSWER_SECONDS).offset for at, end in found.items()}
-
-        retrying = Retrying(
-            retry=retry_if_exception(_is_moving),
-            stop=stop_after_delay(_ANSWER_SECONDS),
-            wait=wait_fixed(_PAUSE_SECONDS),
-            reraise=True,
-        )
-        return retrying(ends) if asked else {}
+        found = written_ends(self._admin, [TP(topic, number) for number in partitions], _ANSWER_SECONDS)
+        return {tp.partition: end for tp, end in found.items()}
 
     def _read(
         self,
@@ -164,44 +146,18 @@ class Reader:
 
         ``wait``: for transactions that are open, up to :data:`_STALL_SECONDS`.
         """
-        reached = {number: start for number, start in starts.items() if start < ends[number]}
-        if not reached:
-            return
-        total = sum(ends[number] - start for number, start in reached.items())
-        first = sum(reached.values())
-        left = set(reached)
-        self._consumer.assign([TopicPartition(topic, number, start) for number, start in reached.items()])
-        heard = monotonic()
-        try:
-            while left:
-                messages = self._consumer.consume(_RECORDS_AT_ONCE, _CONSUME_SECONDS)
-                for message in messages:
-                    number, offset = message.partition() or 0, message.offset() or 0
-                    error = message.error()
-                    if error is None:
-                        reached[number] = max(reached[number], offset + 1)
-                        if offset < ends[number]:
-                            yield message
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        reached[number] = max(reached[number], offset if wait else ends[number])
-                    elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
-                        raise KafkaException(error)
-                    if reached[number] >= ends[number] and number in left:
-                        left.remove(number)
-                        self._consumer.pause([TopicPartition(topic, number)])
-                on_progress(min(total, sum(reached.values()) - first), total)
-                heard = monotonic() if messages else heard
-                if monotonic() - heard > _STALL_SECONDS:
-                    number = min(left)
-                    raise DeadLettersError(
-                        f"{topic}[{number}] was read to offset {reached[number]} of {ends[number]}, and nothing more "
-                        f"came for {_STALL_SECONDS:g} s; is a transaction of a worker still open?"
-                    )
-        finally:
-            self._consumer.unassign()
-
-
-def _is_moving(error: BaseException) -> bool:
-    """Whether the leader of a partition is not known, as for a moment after a topic was made."""
-    told = kafka_error(error)
-    return told is not None and told.code() in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+        first = {TP(topic, number): start for number, start in starts.items()}
+        reading = Reading(
+            self._consumer, first, {TP(topic, number): end for number, end in ends.items()}, open_too=wait
+        )
+        begun = sum(reading.reached.values())
+        total = sum(ends[tp.partition] for tp in reading.reached) - begun
+        for batches in reading.batches(_RECORDS_AT_ONCE, _CONSUME_SECONDS):
+            for records in batches.values():
+                yield from records
+            on_progress(min(total, sum(reading.reached.values()) - begun), total)
+            if not batches and reading.silent_seconds > _STALL_SECONDS:
+                raise DeadLettersError(
+                    f"{reading}, and nothing more came for {_STALL_SECONDS:g} s; is a transaction of a worker still "
+                    "open?"
+                )

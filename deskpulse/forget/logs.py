@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its public names, but not declared as such
     AdminClient,
     ConfigResource,
-    OffsetSpec,
     ResourceType,
 )
+from faust.types import TP
 
 from streams.clients import ClientSettings, Deadline, client_config, make_consumer
+from streams.reading import Reading, written_ends
 
 _ANSWER_SECONDS: Final = 10.0
 _RECORDS_AT_ONCE: Final = 20_000
@@ -80,44 +81,17 @@ class Logs:
         return self._read({(topic, number): 0 for number in numbers}, on_record)
 
     def _read(self, begins: Places, on_record: Callable[[Message], None]) -> int:
-        left = {place: end for place, end in self._ends(begins).items() if end > begins[place]}
-        self._consumer.assign([TopicPartition(*place, begins[place]) for place in left])
+        starts = {TP(*place): begin for place, begin in begins.items()}
+        reading = Reading(self._consumer, starts, written_ends(self._admin, starts, _ANSWER_SECONDS))
         count = 0
-        heard_at = time.monotonic()
-        while left:
-            messages = self._consumer.consume(_RECORDS_AT_ONCE, _CONSUME_SECONDS)
-            for message in messages:
-                error = message.error()
-                offset = message.offset() or 0
-                place = str(message.topic()), message.partition() or 0
-                if error is None:
-                    count += 1
-                    on_record(message)
-                    offset += 1
-                elif error.code() != KafkaError._PARTITION_EOF:
-                    if not error.retriable():
-                        raise KafkaException(error)
-                    continue
-                if offset >= left.get(place, _NEVER):
-                    del left[place]
-            if messages:
-                heard_at = time.monotonic()
-            elif time.monotonic() - heard_at > _SILENT_SECONDS:
-                where = ", ".join(sorted({topic for topic, _ in left}))
-                raise NotReadError(f"{where} can't be read to the end: is a transaction of a worker still open?")
-        self._consumer.unassign()
+        for batches in reading.batches(_RECORDS_AT_ONCE, _CONSUME_SECONDS):
+            for records in batches.values():
+                count += len(records)
+                for record in records:
+                    on_record(record)
+            if not batches and reading.silent_seconds > _SILENT_SECONDS:
+                raise NotReadError(f"{reading}, and nothing more came: is a transaction of a worker still open?")
         return count
-
-    def _ends(self, places: Iterable[tuple[str, int]]) -> Places:
-        """The ends of everything written, transactions that are still open included: offsets that they hold may be seen
-        as committed already (KAFKA-10167)."""
-        asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}  # type: ignore[no-untyped-call]
-        if not asked:
-            return {}
-        found = self._admin.list_offsets(
-            asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ANSWER_SECONDS
-        )
-        return {(at.topic, at.partition): answer.result(_ANSWER_SECONDS).offset for at, answer in found.items()}
 
     def await_read(self, group: str, topics: Iterable[str], deadline: Deadline) -> None:
         """Wait until a group has read and committed everything that is in some topics now.

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from faust.types import TP
 from msgspec import Struct
 
 from deskpulse.dlq.letters import letter_of
@@ -21,6 +22,7 @@ from deskpulse.verify.asking import Asking
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import CELLS, DEAD_LETTERS, FACTS, LATE, SLA_EVENTS
 from streams.clients import ClientSettings, Deadline, Reasons, UnansweredError, make_consumer, metadata
+from streams.reading import Reading
 
 COMPARED_TOPICS: Final = (*INPUT_TOPICS, FACTS, CELLS, SLA_EVENTS)
 REFUSED_TOPICS: Final = (LATE, DEAD_LETTERS)
@@ -37,6 +39,7 @@ _QUIET_SECONDS: Final = 2.0
 _SINK_HEARS_SECONDS: Final = 1.5
 """Within this a sink hears of what was committed; sooner, that nothing is left to it says nothing."""
 _RECORDS_AT_ONCE: Final = 10_000
+_CONSUME_SECONDS: Final = 0.1
 
 
 class LookError(Exception):
@@ -228,7 +231,12 @@ class _Kafka:
 
     def __init__(self, client: ClientSettings) -> None:
         self._reasons = Reasons()
-        fixed = {"enable.partition.eof": True, "allow.auto.create.topics": False, "error_cb": self._reasons}
+        fixed = {
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "allow.auto.create.topics": False,
+            "error_cb": self._reasons,
+        }
         self._consumer = make_consumer(client, "deskpulse-verify", fixed=fixed)
         self._partitions: dict[str, list[int]] = {}
 
@@ -241,35 +249,27 @@ class _Kafka:
         self._partitions = {name: sorted(topic.partitions) for name, topic in topics.items()}
         return ""
 
-    def _of(self, topics: Iterable[str]) -> list[TopicPartition]:
-        return [TopicPartition(topic, number) for topic in topics for number in self._partitions.get(topic, ())]
+    def _ends(self, topics: Iterable[str]) -> dict[TP, int]:
+        """Where what is committed ends."""
+        asked = [TP(topic, number) for topic in topics for number in self._partitions.get(topic, ())]
+        return {tp: self._consumer.get_watermark_offsets(TopicPartition(*tp), _KAFKA_SECONDS)[1] for tp in asked}
 
     def ends(self) -> dict[str, dict[int, int]]:
         """The end of every partition of what is compared. Raises ``KafkaException``."""
         found: dict[str, dict[int, int]] = {}
-        for at in self._of(COMPARED_TOPICS):
-            _, end = self._consumer.get_watermark_offsets(at, _KAFKA_SECONDS)
-            found.setdefault(at.topic, {})[at.partition] = end
+        for tp, end in self._ends(COMPARED_TOPICS).items():
+            found.setdefault(tp.topic, {})[tp.partition] = end
         return found
 
     def refused(self) -> list[tuple[str, tuple[str, int, int]]]:
         """Why and where all late records and dead letters were read. Raises ``KafkaException``."""
-        asked = self._of(REFUSED_TOPICS)
-        for at in asked:
-            at.offset = 0
-        self._consumer.assign(asked)
+        ends = self._ends(REFUSED_TOPICS)
         found: list[tuple[str, tuple[str, int, int]]] = []
-        left = len(asked)
-        while left:
-            for message in self._consumer.consume(_RECORDS_AT_ONCE, 1.0):
-                error = message.error()
-                if error is None:
-                    found += _origin(message)
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    left -= 1
-                else:
-                    raise KafkaException(error)
-        self._consumer.unassign()
+        reading = Reading(self._consumer, dict.fromkeys(ends, 0), ends, open_too=False)
+        for batches in reading.batches(_RECORDS_AT_ONCE, _CONSUME_SECONDS):
+            if not batches and reading.silent_seconds > _KAFKA_SECONDS:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{reading}, and nothing more came"))
+            found += [origin for records in batches.values() for record in records for origin in _origin(record)]
         return found
 
     def close(self) -> None:
