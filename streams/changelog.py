@@ -45,9 +45,14 @@ def prefix(fingerprint: bytes) -> bytes:
     return bytes((TICKET,)) + fingerprint
 
 
+def is_of_ticket(key: bytes) -> bool:
+    """Whether it is a ticket's id."""
+    return key not in (CLOCK, POLICIES) and key[:1] != COMBINATION
+
+
 def is_note(key: bytes, value: bytes | None) -> bool:
     """Whether it is no ticket that is tracked: what is not kept with the tickets."""
-    return value is None or value[0] == LEFT or key in (CLOCK, POLICIES) or key[:1] == COMBINATION
+    return value is None or value[0] == LEFT or not is_of_ticket(key)
 
 
 def left_record(key: bytes, at: int) -> Output:

@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, NotRequired, Protocol, TypedDict
+from typing import Any, Final, NamedTuple, Protocol
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
@@ -44,6 +44,7 @@ from streams.failures import (
     CommitError as CommitError,  # of this module's interface
 )
 from streams.failures import CommitExpelledError, CommitFencedError, commit_error
+from streams.published import Output
 
 _DEFAULTS: Final[dict[str, Any]] = {
     # The coordinator is often still ending the last transaction when the offsets of the next one come: with the default
@@ -84,15 +85,6 @@ _ABORT_SECONDS: Final = 5.0
 
 ANY_PARTITION: Final = -1
 """The partition of records that are placed by their key."""
-
-
-class Output(TypedDict):
-    """One record as ``Producer.produce_batch`` takes it; a value of None is a tombstone."""
-
-    key: bytes
-    value: bytes | None
-    timestamp: NotRequired[int]
-    """Milliseconds since the epoch; without it the time of producing."""
 
 
 class Annotated(NamedTuple):

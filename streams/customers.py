@@ -35,7 +35,7 @@ _OUTDATED_AT_ONCE: Final = 2_000
 _decode_ticket: Final = msgspec.json.Decoder(CustomerTicket).decode
 _UNKNOWN: Final = -1
 """Nobody knows what the ticket was told."""
-_CROWD: Final = b"\x00"
+CROWD: Final = b"\x00"
 """What is kept of a customer beyond :data:`MOST_TICKETS`."""
 
 
@@ -183,7 +183,7 @@ class Customers:
             rest = self._resting.get(key)
         if rest is None:
             return {}
-        return None if rest == _CROWD else {entry.ticket_id: entry for entry in decode_entries(rest)}
+        return None if rest == CROWD else {entry.ticket_id: entry for entry in decode_entries(rest)}
 
     def cut(self) -> tuple[dict[int, list[Output]], list[Output]]:
         """What is to be published: contacts by the partition of their ticket, and the changelog."""
@@ -199,7 +199,7 @@ class Customers:
                     entry.repeat_at, entry.recovered_at = said
                     told.append((entry.partition, _contact(key, entry.ticket_id, said)))
             tracked = [entry for entry in all_of_them if not entry.left]
-            rest = _CROWD if is_crowd(tracked) else encode_entries(self._kept(all_of_them, tracked))
+            rest = CROWD if is_crowd(tracked) else encode_entries(self._kept(all_of_them, tracked))
             if not tracked:
                 self._resting.pop(key)
                 changelog.append({"key": key, "value": None})

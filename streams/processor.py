@@ -34,7 +34,7 @@ from schemas.outputs import (
 )
 from streams.attributes import Patch
 from streams.clients import ClientSettings, Deadline
-from streams.commit import ANY_PARTITION, Annotated, Cut, Output, TransactionalCommitter
+from streams.commit import ANY_PARTITION, Annotated, Cut, TransactionalCommitter
 from streams.config import DAY_MS, DomainConfig
 from streams.customers import Customers
 from streams.dead_letters import DeadLetterLimit
@@ -44,7 +44,7 @@ from streams.kept import KeptPartition, OpenDisk, open_disk
 from streams.live import Health, LiveFigures, SlaLabels
 from streams.partition import Counters, Partition, Refused
 from streams.picture import picture
-from streams.published import Output as Record
+from streams.published import Output
 from streams.restore import Changelogs, KafkaChangelogs
 from streams.shelf import Store
 from streams.telling import Teller
@@ -128,7 +128,6 @@ class Processor:
         self._patches: dict[str, Patch] = {}
         self._dead_letters = DeadLetterLimit(config.dead_letter_limit, config.dead_letter_window)
         self._partitions: dict[int, Partition] = {}
-        self._customers: dict[int, Customers] = {}
         self._kept: dict[int, KeptPartition] = {}
         self._settled_at = time.monotonic()
         self._has_policies = bool(config.domain.policies)
@@ -164,7 +163,7 @@ class Processor:
         if topic == CONTACTS:
             self._partitions[number].hear(cast(Any, batch))
         elif topic == CUSTOMERS:
-            self._customers[number].apply([(cast(bytes, r.key()), cast(bytes, r.value())) for r in batch])
+            self._kept[number].customers.apply([(cast(bytes, r.key()), cast(bytes, r.value())) for r in batch])
         else:
             latest_ms = None if self.config.event_clock else self._clock_ms() + self.config.max_future_ms
             partition = self._partitions[number]
@@ -280,24 +279,24 @@ class Processor:
                 records, annotated, offsets = [], [], {}
             if self._partitions.get(number) is not partition:
                 return  # Lost meanwhile, and with it all others.
-            histories: list[Record] = []
-            customer_tickets: list[Record] = []
-            customers = self._customers[number]
+            histories: list[Output] = []
+            customer_tickets: list[Output] = []
+            customers = self._kept[number].customers
             changed = partition.pending or customers.pending
             if partition.pending:
                 # What is unread may be of other tickets of the same customers.
                 heard = all(self._consumer.at_end(TP(topic, number)) for topic in INNER_TOPICS)
                 published = partition.cut(may_leave=heard and not self.behind)
                 records += [
-                    (topic, ANY_PARTITION if topic == CUSTOMERS else number, cast(list[Output], outputs))
+                    (topic, ANY_PARTITION if topic == CUSTOMERS else number, outputs)
                     for topic, outputs in published.records.items()
                 ]
                 annotated += [_annotated(number, refused) for refused in published.refused]
                 histories = published.records.get(HISTORIES, [])
             if customers.pending:
                 contacts, changelog = customers.cut()
-                records += [(CONTACTS, of, cast(list[Output], outputs)) for of, outputs in contacts.items()]
-                records.append((CUSTOMER_TICKETS, number, cast(list[Output], changelog)))
+                records += [(CONTACTS, of, outputs) for of, outputs in contacts.items()]
+                records.append((CUSTOMER_TICKETS, number, changelog))
                 customer_tickets = changelog
             self._kept[number].cut(histories, customer_tickets)
             for topic in READ_TOPICS:
@@ -326,9 +325,8 @@ class Processor:
                 await asyncio.to_thread(kept.restored)
                 kept.settle(ends, self._clock_ms())
         restored = {number: kept.partition for number, kept in self._kept.items()}
-        customers = {number: kept.customers for number, kept in self._kept.items()}
         await self._remember_refused(partitions)
-        self._partitions, self._customers = restored, customers
+        self._partitions = restored
         self._assigned = True
         tickets, seconds = sum(map(len, restored.values())), time.monotonic() - began
         _LOG.info("assigned partitions %s; restored %d tickets in %.1f s", _listed(restored), tickets, seconds)
@@ -391,7 +389,6 @@ class Processor:
             kept.close()
         self._kept = {}
         self._partitions = {}
-        self._customers = {}
         self._applied = {}
         self._uncommitted = {}
         self._assigned = False
@@ -446,7 +443,7 @@ class Processor:
             self._committing.locked()
             or bool(self._uncommitted)
             or any(partition.pending or partition.outdated for partition in owned)
-            or any(customers.pending for customers in self._customers.values())
+            or any(kept.customers.pending for kept in self._kept.values())
         )
         return Health(
             events=dict(events),

@@ -20,7 +20,7 @@ Cells: TypeAlias = dict[str, int]
 
 
 class Output(TypedDict):
-    """A record to publish."""
+    """A record to publish, as ``Producer.produce_batch`` takes it; a value of None is a tombstone."""
 
     key: bytes
     value: bytes | None

@@ -16,7 +16,7 @@ from clickhouse_connect.driver.client import Client
 from deskpulse.recompute.archive import FILES
 from deskpulse.recompute.ticket_rows import Message
 from schemas.events import TICKETS as TICKETS_TOPIC
-from sinks.rows import blocks
+from sinks.rows import Columns, blocks
 
 _PREFIX: Final = "backfill_"
 TICKETS: Final = f"{_PREFIX}tickets"
@@ -48,29 +48,31 @@ class Fresh:
         """Write rows: those that the sink would make of records of ``topic``, whose offsets are their versions."""
         for table, columns in blocks(topic, partition, messages):
             names, types = table.insert_columns
-            self._client.insert(
+            count = len(columns[0])
+            self._insert(
                 f"{_PREFIX}{table.name}",
-                [*columns, [self._now_ms] * len(columns[0])],
-                column_names=[*names, "_backfilled_at"],
-                column_type_names=[*types, "Nullable(DateTime64(3, 'UTC'))"],
-                database=self._database,
-                column_oriented=True,
+                [*columns, [self._now_ms] * count],
+                [*names, "_backfilled_at"],
+                [*types, "Nullable(DateTime64(3, 'UTC'))"],
             )
-            self.rows[table.name] += len(columns[0])
+            self.rows[table.name] += count
 
     def archive(self, partition: int, messages: Sequence[Message]) -> None:
         """Add events to the archive, as those of files."""
         for table, columns in blocks(TICKETS_TOPIC, partition, messages):
             names, types = table.insert_columns
             columns[names.index("_topic")] = [FILES] * len(columns[0])
-            self._client.insert(
-                table.name,
-                columns,
-                column_names=names,
-                column_type_names=types,
-                database=self._database,
-                column_oriented=True,
-            )
+            self._insert(table.name, columns, names, types)
+
+    def _insert(self, table: str, columns: Columns, names: list[str], types: list[str]) -> None:
+        self._client.insert(
+            table,
+            columns,
+            column_names=names,
+            column_type_names=types,
+            database=self._database,
+            column_oriented=True,
+        )
 
     def move(self) -> None:
         """Move all rows into the tables that are read. After a failure on the way a repetition moves the rest."""

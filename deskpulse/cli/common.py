@@ -49,6 +49,11 @@ FormatOption = Annotated[
     Format,
     typer.Option("--format", "-f", metavar="text|json", help="json: exactly one JSON document on standard output."),
 ]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Came at or after this: RFC 3339 with an offset, or how long ago, like 2h."),
+]
+UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Came before this, written the same way.")]
 
 
 class CommandError(Exception):

@@ -16,6 +16,8 @@ from deskpulse.cli.common import (
     ConfigOption,
     Format,
     FormatOption,
+    SinceOption,
+    UntilOption,
     emit,
     instant_option,
     settings_from,
@@ -48,11 +50,6 @@ ReasonOption = Annotated[
 TopicOption = Annotated[
     str, typer.Option("--topic", metavar="TOPIC", help="Read from this topic, like support.messages.")
 ]
-SinceOption = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="Refused at or after this: RFC 3339 with an offset, or how long ago, like 2h."),
-]
-UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Refused before this, written the same way.")]
 
 
 @app.command("list", epilog=_LIST)

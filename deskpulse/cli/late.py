@@ -11,6 +11,8 @@ from deskpulse.cli.common import (
     ConfigOption,
     Format,
     FormatOption,
+    SinceOption,
+    UntilOption,
     emit,
     instant_option,
     settings_from,
@@ -36,10 +38,8 @@ _FOREVER: Final = 2**63 - 1
 
 @app.command("list", epilog=_LIST)
 def list_late(
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Came at or after this: RFC 3339, or how long ago, like 2h.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Came before this, written the same way.")] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     type_: Annotated[str, typer.Option("--type", metavar="TYPE", help="Of this type, like survey.answered.")] = "",
     exact: Annotated[
         bool, typer.Option("--exact", help="Compute from the archive in ClickHouse what they change, hour by hour.")

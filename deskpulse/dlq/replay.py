@@ -27,7 +27,8 @@ from deskpulse.dlq.reading import Progress, Reader
 from deskpulse.dlq.rows import Rows
 from schemas.outputs import REPLAYED, Replayed
 from streams.clients import ClientSettings
-from streams.commit import ANY_PARTITION, Annotated, Cut, Output, TransactionalCommitter
+from streams.commit import ANY_PARTITION, Annotated, Cut, TransactionalCommitter
+from streams.published import Output
 from streams.topics import default_specs, ensure_topics
 
 SENT_ALREADY: Final = "replayed"

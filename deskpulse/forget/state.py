@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final
 
 from confluent_kafka import Message
 
@@ -12,11 +11,9 @@ from deskpulse.forget.logs import Logs
 from deskpulse.forget.person import Person
 from schemas.outputs import CUSTOMER_TICKETS, HISTORIES
 from streams import changelog, ticket
-from streams.customers import RULE
+from streams.customers import CROWD, RULE
 from streams.entries import decode as decode_entries
 from streams.history import DELETED, ERASES, KIND, SIZE, decode
-
-_CROWD: Final = b"\x00"
 
 
 class Kept(StrEnum):
@@ -61,7 +58,7 @@ class State:
             if key == RULE:
                 return
             found: set[str] = set()
-            if value and value != _CROWD:
+            if value and value != CROWD:
                 found = {entry.ticket_id for entry in decode_entries(value)}
             if key in self._person.keys:
                 self.tickets |= dict.fromkeys(found - self.tickets.keys(), Kept.nothing)
@@ -82,7 +79,7 @@ class State:
         def take(message: Message) -> None:
             nonlocal met
             key, value = message.key() or b"", message.value()
-            if key == changelog.CLOCK or key[:1] in (changelog.POLICIES, changelog.COMBINATION):
+            if not changelog.is_of_ticket(key):
                 return
             packed = history_of(value)
             names = packed is not None and self._person.in_history(packed)

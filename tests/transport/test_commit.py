@@ -8,7 +8,8 @@ import confluent_kafka
 import pytest
 from confluent_kafka import Message, TopicPartition
 
-from streams.commit import Annotated, CommitError, Cut, Output, TransactionalCommitter
+from streams.commit import Annotated, CommitError, Cut, TransactionalCommitter
+from streams.published import Output
 from streams.topics import TopicSpec, ensure_topics
 
 SMALL = {"max.message.bytes": "2000"}
