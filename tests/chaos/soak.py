@@ -5,10 +5,11 @@ Memory stays flat after the warm-up, and after each fault the lag is back at zer
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,8 @@ WITHIN_SECONDS: Final = 10.0
 _DAY_SECONDS: Final = 60.0
 """So long a simulated day takes: stories are over soon, so that tickets leave as fast as they come."""
 _HORIZON_SECONDS: Final = 120.0
+_SILENCE_SECONDS: Final = 1.8 * _HORIZON_SECONDS
+"""The longest between two events of a ticket: its mark stays for two horizons."""
 _WARM_SECONDS: Final = 420.0
 """By then as many tickets leave the horizon as come in: three days until they are closed, and the horizon. In shorter
 runs, where a third of the time is taken for it, memory still grows with them."""
@@ -51,7 +54,7 @@ def soak(
         desk.start_workers()
         start_ms = time.time_ns() // 1_000_000 + _LEAD_MS
         end_ms = start_ms + int(seconds * 1000)
-        made = traffic.endless(seed, start_ms, rate, _DAY_SECONDS)
+        made = _connected(traffic.endless(seed, start_ms, rate, _DAY_SECONDS))
         feed = Feed(desk.client, takewhile(lambda record: record.due_ms < end_ms, made))
         began = time.monotonic()
         desk.timeline.tell("traffic begins")
@@ -96,6 +99,17 @@ def soak(
         and not told["ended_themselves"] + told["replaced_themselves"]
     )
     return {"ok": ok, "seed": seed, **told}
+
+
+def _connected(records: Iterable[traffic.Record]) -> Iterator[traffic.Record]:
+    """Without what comes when its ticket's mark may be forgotten: it would be of a new ticket, and not be counted."""
+    newest_ms: dict[bytes | None, float] = {}
+    for record in records:
+        if record.due_ms - newest_ms.get(record.key, record.due_ms) > _SILENCE_SECONDS * 1000:
+            newest_ms[record.key] = -math.inf
+        else:
+            newest_ms[record.key] = record.due_ms
+            yield record
 
 
 def _kills(seconds: float, every_seconds: float) -> list[Fault]:
