@@ -180,7 +180,11 @@ class Consumer(faust_consumer.Consumer):
                 for tp, end in ends.items():
                     _, there = await self._watermarks(tp, _LOOK_ASK_SECONDS)
                     if there > end:
-                        return f"{tp.topic}[{tp.partition}] goes to {there}, and was read to {end}"
+                        flow = "active" if self.flow_active else "not active"
+                        return (
+                            f"{tp.topic}[{tp.partition}] goes to {there}, and was read to {end} "
+                            f"(flow {flow}; {self._reader})"
+                        )
         except TimeoutError:
             return "the reading thread does not answer"
         except KafkaException as error:

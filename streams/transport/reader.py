@@ -152,6 +152,12 @@ class Reader:
             self._change.notify_all()
         return batches
 
+    def __str__(self) -> str:
+        """What it is doing, for people."""
+        asked = "asked to let records flow" if self._flowing else "asked to pause"
+        state = "not assigned" if not self._assigned else "paused" if self._paused else "reading"
+        return f"{asked}, {state}"
+
     @property
     def has_ready(self) -> bool:
         """Whether batches wait to be taken."""
@@ -312,6 +318,10 @@ class Reader:
                 raise TimeoutError(
                     f"the event loop did not give back its partitions within {self._give_back_seconds:g} s"
                 ) from error
+        if self._assigned and self._paused:
+            # librdkafka keeps partitions paused over a rebalance (#1849), and would never read those that come back.
+            # Now, and not when they are assigned again: resumed right after that, they may lose the offset (#2190).
+            consumer.resume([TopicPartition(*tp) for tp in self.positions.ends])
         self.positions = Positions({})
         consumer.unassign()
 

@@ -1,7 +1,7 @@
 """The reader's thread waits for a slow application, and not for ever."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import confluent_kafka
 import pytest
@@ -36,6 +36,12 @@ class Application:
         self.error.get_loop().call_soon_threadsafe(self.error.set_result, error)
 
 
+async def await_that(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
 @pytest.fixture
 def client(broker: str, unique: str) -> dict[str, str | int]:
     client: dict[str, str | int] = {"bootstrap.servers": broker}
@@ -62,6 +68,28 @@ def test_a_busy_application_stays_in_its_group_and_then_gets_every_record(
         assert application.assignments == 1
         assert [record.value() for batch in batches for record in batch] == [b"%d" % n for n in range(COUNT)]
         assert [batch.start for batch in batches] == [0, *(batch.end for batch in batches)][: len(batches)]
+        assert not application.error.done()
+
+    asyncio.run(run())
+
+
+def test_partitions_that_were_paused_when_a_rebalance_came_are_read_afterwards(
+    client: dict[str, str | int], unique: str
+) -> None:
+    async def run() -> None:
+        application = Application()
+        reader = application.reader = Reader(client, unique, application, asyncio.get_running_loop(), 5)
+        await reader.subscribe([unique])
+        await await_that(lambda: str(reader).endswith("paused") and application.assignments == 1)  # busy
+        other = confluent_kafka.Consumer({**client, "group.id": unique})
+        other.subscribe([unique])
+        await await_that(lambda: other.poll(0) is None and application.assignments == 2)
+        await asyncio.to_thread(other.close)
+        batches: list[Batch] = []
+        async with asyncio.timeout(20):
+            while sum(map(len, batches)) < COUNT:
+                batches += [batch for batch in await reader.take(10)]
+        assert await reader.close(5)
         assert not application.error.done()
 
     asyncio.run(run())
