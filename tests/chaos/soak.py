@@ -105,11 +105,13 @@ def _connected(records: Iterable[traffic.Record]) -> Iterator[traffic.Record]:
     """Without what comes when its ticket's mark may be forgotten: it would be of a new ticket, and not be counted."""
     newest_ms: dict[bytes | None, float] = {}
     for record in records:
-        if record.due_ms - newest_ms.get(record.key, record.due_ms) > _SILENCE_SECONDS * 1000:
+        silence_ms = record.due_ms - newest_ms.get(record.key, record.due_ms)
+        if silence_ms > _SILENCE_SECONDS * 1000:
             newest_ms[record.key] = -math.inf
-        else:
+            continue
+        if silence_ms < _HORIZON_SECONDS * 1000:  # Else it is late, and no reason to remember its ticket for longer.
             newest_ms[record.key] = record.due_ms
-            yield record
+        yield record
 
 
 def _kills(seconds: float, every_seconds: float) -> list[Fault]:
