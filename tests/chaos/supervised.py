@@ -18,7 +18,7 @@ from deskpulse.local.kafka import free_port
 from deskpulse.local.processes import Process
 from tests.chaos.timeline import Timeline
 
-_WATCH_SECONDS: Final = 0.2
+_WATCH_SECONDS: Final = 0.4
 _ANSWER_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.5
 """Between the end of a worker that ended itself and its next start."""

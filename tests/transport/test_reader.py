@@ -1,7 +1,7 @@
 """The reader's thread waits for a slow application, and not for ever."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import confluent_kafka
 import pytest
@@ -10,6 +10,7 @@ from faust.types import TP
 from streams.topics import TopicSpec, ensure_topics
 from streams.transport.batch import Batch
 from streams.transport.reader import RECORDS_AT_ONCE, Reader
+from tests.waiting import wait_until
 
 COUNT = 4 * RECORDS_AT_ONCE
 
@@ -34,12 +35,6 @@ class Application:
 
     def failed(self, error: BaseException) -> None:
         self.error.get_loop().call_soon_threadsafe(self.error.set_result, error)
-
-
-async def await_that(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():
-            await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -80,15 +75,20 @@ def test_partitions_that_were_paused_when_a_rebalance_came_are_read_afterwards(
         application = Application()
         reader = application.reader = Reader(client, unique, application, asyncio.get_running_loop(), 5)
         await reader.subscribe([unique])
-        await await_that(lambda: str(reader).endswith("paused") and application.assignments == 1)  # busy
+        await asyncio.to_thread(wait_until, lambda: str(reader).endswith(" paused"), 20, "busy, it pauses")
         other = confluent_kafka.Consumer({**client, "group.id": unique})
         other.subscribe([unique])
-        await await_that(lambda: other.poll(0) is None and application.assignments == 2)
+
+        def has_joined() -> bool:
+            other.poll(0)
+            return application.assignments == 2
+
+        await asyncio.to_thread(wait_until, has_joined, 20, "the other joins")
         await asyncio.to_thread(other.close)
         batches: list[Batch] = []
         async with asyncio.timeout(20):
             while sum(map(len, batches)) < COUNT:
-                batches += [batch for batch in await reader.take(10)]
+                batches += await reader.take(10)
         assert await reader.close(5)
         assert not application.error.done()
 
