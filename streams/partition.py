@@ -111,6 +111,11 @@ class Partition:
         self._timers = Timers(self._due_of)
         self._refused: list[Refused] = []
 
+    def recount(self) -> None:
+        """Begin to count what is read anew, as after a restore."""
+        self.teller.sla_events = {}
+        self.counters = Counters(sla_events=self.teller.sla_events)
+
     def __len__(self) -> int:
         """How many tickets are tracked."""
         return len(self._resting)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+from confluent_kafka import KafkaException
 from faust.types import TP
 
 from schemas.events import INPUT_TOPICS, TICKETS
@@ -33,7 +34,7 @@ from schemas.outputs import (
     WOULD_CHANGE_HEADER,
 )
 from streams.attributes import Patch
-from streams.clients import ClientSettings, Deadline
+from streams.clients import ClientSettings, Deadline, UnansweredError
 from streams.commit import ANY_PARTITION, Annotated, Cut, TransactionalCommitter
 from streams.config import DAY_MS, DomainConfig
 from streams.customers import Customers
@@ -46,6 +47,7 @@ from streams.partition import Counters, Partition, Refused
 from streams.picture import picture
 from streams.published import Output
 from streams.restore import Changelogs, KafkaChangelogs
+from streams.retained import Retained, Written
 from streams.shelf import Store
 from streams.telling import Teller
 from streams.transport import App, Batch, Consumer
@@ -143,6 +145,8 @@ class Processor:
         self._room.set()
         self._committed_at = time.monotonic()
         self._assigned = False
+        self.retained = Retained(self._changelogs)
+        """What was given back."""
         self._gone: list[Counters] = []
 
     @property
@@ -222,14 +226,18 @@ class Processor:
             return max(self.config.commit_seconds, _CATCH_UP_SECONDS)
         return min(self.config.commit_seconds, _DUE_SECONDS) if self._due else self.config.commit_seconds
 
-    async def commit(self, deadline_seconds: float = COMMIT_SECONDS) -> None:
-        """Cut and commit what was applied, after the commit that may be under way."""
+    async def commit(self, deadline_seconds: float = COMMIT_SECONDS, *, retaining: bool = False) -> None:
+        """Cut and commit what was applied, after the commit that may be under way.
+
+        ``retaining``: the partitions are given back; afterwards their states are kept in case they return at once.
+        """
         deadline = Deadline(deadline_seconds)
         async with self._committing:
-            ends = await self._changelog_ends()
+            ends = await self._ends_before_last() if retaining else await self._changelog_ends()
             drops, metadata = self._drops, self._consumer.group_metadata()
             committed = False
-            async for cut in self._cuts():
+            written: Written = {}
+            async for cut in self._cuts(prove=retaining and bool(ends)):
                 published = sum(len(made) for topic, _, made in cut.records if topic in _PUBLISHED)
                 inner = sum(len(made) for topic, _, made in cut.records if topic in INNER_TOPICS)
                 try:
@@ -246,8 +254,14 @@ class Processor:
                 committed = True
                 for kept in self._kept.values():
                     kept.committed()
+                for topic, number, made in cut.records:
+                    if topic in CHANGELOGS:
+                        written.setdefault(TP(topic, number), {}).update((one["key"], one["value"]) for one in made)
             self._committed_at = time.monotonic()
-            if ends and committed:
+            if retaining:
+                if ends and committed and not self._has_uncommitted():
+                    self.retained.keep(self._kept, ends, written)
+            elif ends and committed:
                 self._settled_at = self._committed_at
                 for kept in self._kept.values():
                     kept.settle(ends, self._clock_ms())
@@ -264,11 +278,25 @@ class Processor:
         wanted = [TP(topic, number) for number in self._kept for topic in CHANGELOGS]
         return await asyncio.to_thread(self._changelogs.ends, wanted, _SETTLE_SECONDS) if wanted else {}
 
-    async def _cuts(self) -> AsyncIterator[Cut]:
+    async def _ends_before_last(self) -> dict[TP, int]:
+        """Where the changelogs end before the last commit; nothing where that is not known in time."""
+        wanted = [TP(topic, number) for number in self._kept for topic in CHANGELOGS]
+        try:
+            return await asyncio.to_thread(self._changelogs.ends, wanted, _SETTLE_SECONDS) if wanted else {}
+        except (KafkaException, UnansweredError) as error:
+            _LOG.info("what is given back will be restored from the start: %s", error)
+            return {}
+
+    def _has_uncommitted(self) -> bool:
+        return bool(self._uncommitted) or any(
+            kept.partition.pending or kept.customers.pending for kept in self._kept.values()
+        )
+
+    async def _cuts(self, *, prove: bool = False) -> AsyncIterator[Cut]:
         """Cut one partition after the other: each is whole with its own offsets, and others may be fed in between.
 
         Usually they share a transaction. What is much, as when catching up, has several, so that not all of it has to
-        be held at once.
+        be held at once. ``prove``: also partitions without a change have an offset in it.
         """
         records: list[tuple[str, int, list[Output]]] = []
         annotated: list[Annotated] = []
@@ -303,7 +331,7 @@ class Processor:
                 applied = self._uncommitted.pop((topic, number), None)
                 if applied is not None:
                     offsets[topic, number] = applied
-            if changed:
+            if changed or prove:
                 # Also where only time has passed: by an offset the group refuses a worker that has lost the partition.
                 offsets.setdefault((TICKETS, number), self._applied_to(TP(TICKETS, number)))
             await asyncio.sleep(0)
@@ -317,19 +345,32 @@ class Processor:
     async def assigned(self, partitions: set[TP]) -> None:
         """Restore the state of the partitions from the changelog."""
         began = time.monotonic()
-        await self._open_all({tp.partition for tp in partitions})
+        numbers = {tp.partition for tp in partitions}
+        returned = await self.retained.unchanged(numbers)
+        await self._open_all(numbers - returned.keys())
         wanted = {tp: how for kept in self._kept.values() for tp, how in kept.wanted().items()}
         if wanted:
             ends = await self._changelogs.read_to_end(wanted, _RESTORE_SECONDS)
             for kept in self._kept.values():
                 await asyncio.to_thread(kept.restored)
                 kept.settle(ends, self._clock_ms())
-        restored = {number: kept.partition for number, kept in self._kept.items()}
+        for kept in returned.values():
+            kept.partition.recount()
+        self._kept |= returned
+        self.retained.release()
+        restored = {number: kept.partition for number, kept in sorted(self._kept.items())}
         await self._remember_refused(partitions)
         self._partitions = restored
         self._assigned = True
-        tickets, seconds = sum(map(len, restored.values())), time.monotonic() - began
-        _LOG.info("assigned partitions %s; restored %d tickets in %.1f s", _listed(restored), tickets, seconds)
+        tickets = sum(len(partition) for number, partition in restored.items() if number not in returned)
+        seconds = time.monotonic() - began
+        _LOG.info(
+            "assigned partitions %s; restored %d tickets in %.1f s; kept partitions %s",
+            _listed(restored),
+            tickets,
+            seconds,
+            _listed(returned),
+        )
         if outdated := sum(partition.outdated for partition in restored.values()):
             _LOG.info("the settings or the code have changed: %d tickets are derived anew while work goes on", outdated)
 
@@ -374,7 +415,8 @@ class Processor:
 
     async def revoked(self, partitions: set[TP], deadline_seconds: float) -> None:
         """Commit what was applied, and let go."""
-        await self.commit(deadline_seconds)
+        # From the disk they come back quickly anyway, and who ends gets nothing back.
+        await self.commit(deadline_seconds, retaining=not self.config.state_folder and not self._app.should_stop)
         _LOG.info("gave back partitions %s", _listed(self._partitions))
         self._drop()
 
@@ -439,12 +481,7 @@ class Processor:
             letters.update(one.dead_letters)
             breaches.update(one.sla_events)
         now = self._newest() if self.config.event_clock else self._clock_ms()
-        waiting = (
-            self._committing.locked()
-            or bool(self._uncommitted)
-            or any(partition.pending or partition.outdated for partition in owned)
-            or any(kept.customers.pending for kept in self._kept.values())
-        )
+        waiting = self._committing.locked() or self._has_uncommitted() or any(partition.outdated for partition in owned)
         return Health(
             events=dict(events),
             duplicates=sum(one.duplicates for one in counters),

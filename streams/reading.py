@@ -18,8 +18,16 @@ from streams.clients import LOG, kafka_error
 from streams.transport.batch import by_partition, partition_of
 
 _PAUSE_SECONDS: Final = 0.1
-_MOVING: Final = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
-"""The leader of a partition is not known, as for a moment after a topic was made."""
+_MOVING: Final = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError._NOENT,
+    }
+)
+"""The leader of a partition is not known, as for a moment after a topic was made or a broker began."""
 
 
 class Reading:

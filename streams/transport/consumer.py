@@ -16,6 +16,7 @@ from mode import Service
 from streams.clients import Deadline
 from streams.deadlines import LEAVE_SECONDS
 from streams.transport.batch import Batch
+from streams.transport.positions import ReadError
 from streams.transport.reader import Reader
 from streams.transport.watch import LOOK_SECONDS, Watch
 
@@ -189,6 +190,8 @@ class Consumer(faust_consumer.Consumer):
             return "the reading thread does not answer"
         except KafkaException as error:
             self.log.warning("the brokers do not say how far partitions go: %s", error)
+        except ReadError:
+            pass  # It is closed.
         return ""
 
     # -- Faust's flow

@@ -110,6 +110,7 @@ def _as_text(total: Tally, seconds: float) -> str:
         "fenced zombies": f"{total.fenced:,}; {total.timed_out:,} transactions aborted by the coordinator",
         "sink": f"{total.outages:,} outages, {total.failed_inserts:,} inserts failed, "
         f"{total.doubled_inserts:,} doubled",
+        "states given back": f"{total.retained:,} used again, {total.superseded:,} superseded",
         "settings": f"{total.reconfigured:,} changes",
         "clock": f"{total.clock_jumps:,} jumps forward, {total.clock_steps_back:,} steps back",
         "result": f"lost {total.lost:,}, doubled {total.doubled:,}, wrong {total.wrong:,}",

@@ -25,5 +25,7 @@ class Defect(StrEnum):
     """A worker goes on with its state after a transaction that was aborted."""
     DISK_AHEAD = "disk-ahead"
     """A state on disk is said to hold more of the changelog than it does."""
+    RETAINED_UNCHECKED = "retained-unchecked"
+    """A worker uses the state that it gave back without a look at what others have written meanwhile."""
     SINK_COMMITS_UNINSERTED = "sink-commits-uninserted"
     """The sink commits offsets of rows that were not inserted."""

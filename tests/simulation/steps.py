@@ -59,6 +59,10 @@ class Tally:
     clock_steps_back: int = 0
     reconfigured: int = 0
     """Changes of the settings with which workers start."""
+    retained: int = 0
+    """Partitions whose state was given back and could be used again."""
+    superseded: int = 0
+    """Partitions whose state was given back, and others had written meanwhile."""
     lost: int = 0
     doubled: int = 0
     wrong: int = 0

@@ -43,6 +43,8 @@ def test_every_seed_ends_as_the_oracle_says_wherever_it_is_struck() -> None:
             total.replaced,
             total.stops,
             total.reconfigured,
+            total.retained,
+            total.superseded,
         )
         > 0
     )
@@ -54,6 +56,7 @@ def test_a_defect_shows(defect: Defect) -> None:
     faults = {
         Defect.SINK_COMMITS_UNINSERTED: Faults(outage=1.0),
         Defect.DISK_AHEAD: Faults(on_disk=True, crash=0.5),
+        Defect.RETAINED_UNCHECKED: Faults(stall_share=0.15, expel=3.0, crash=0.3),
     }.get(defect, ZOMBIES)
     outcomes = (run_seed(seed, defect, faults) for seed in range(1, MOST_SEEDS + 1))
     assert next((outcome.findings for outcome in outcomes if outcome.findings), None), f"{defect}: not noticed"

@@ -12,7 +12,9 @@ from sinks.rows import SINK_TOPICS
 from streams.commit import CommitError, Cut, TransactionalCommitter
 from streams.config import DomainConfig
 from streams.disk import Disk
+from streams.kept import KeptPartition
 from streams.processor import READ_TOPICS, Processor, ProcessorConfig
+from streams.retained import Retained
 from streams.transport import Batch
 from tests.simulation.broker import Broker
 from tests.simulation.changelogs import SimulatedChangelogs
@@ -28,7 +30,7 @@ from tests.simulation.defects import Defect
 from tests.simulation.disks import Disks
 from tests.simulation.faults import Faults
 from tests.simulation.role import Role
-from tests.simulation.steps import Step
+from tests.simulation.steps import Step, Tally
 
 YEARS_MS = 10 * 366 * 86_400_000
 
@@ -43,6 +45,7 @@ class Surroundings(Protocol):
     faults: Faults
     disks: Disks
     defect: Defect
+    tally: Tally
 
     def at(self, process: Process, step: Step, group: str) -> None:
         """A process has come to a step."""
@@ -80,6 +83,7 @@ class Process:
         processing, writing = self._committers
         self.of_processor = Role(self, PROCESSOR_GROUP, READ_TOPICS)
         self.of_sink = Role(self, SINK_GROUP, SINK_TOPICS)
+        changelogs = SimulatedChangelogs(world.broker, world.loop, self, world.defect)
         self.processor = Processor(
             self.of_processor,  # type: ignore[arg-type]
             processing,
@@ -92,9 +96,10 @@ class Process:
                 settle_seconds=0.0,
             ),
             clock_ms=lambda: world.clock_ms(self),
-            changelogs=SimulatedChangelogs(world.broker, world.loop, self, world.defect),
+            changelogs=changelogs,
             open_disk=self._open_disk,
         )
+        self.processor.retained = _Watched(changelogs, world)
         client = SimulatedClickHouse(world.tables, self, world.insert_times, world.insert_fails)
         self.sink = SinkAgent(
             self.of_sink,  # type: ignore[arg-type]
@@ -211,6 +216,21 @@ class Process:
     def _open_disk(self, folder: Path, number: int, identities: object, now_ms: int) -> Disk:
         self.check()
         return self.world.disks.open(self, folder, number, now_ms)
+
+
+class _Watched(Retained):
+    """Counts what is retained; looks at nothing with ``Defect.RETAINED_UNCHECKED``."""
+
+    def __init__(self, changelogs: SimulatedChangelogs, world: Surroundings) -> None:
+        super().__init__(changelogs)
+        self._world = world
+
+    async def unchanged(self, numbers: set[int]) -> dict[int, KeptPartition]:
+        held = {number: one.kept for number, one in self._held.items() if number in numbers}
+        found = held if self._world.defect is Defect.RETAINED_UNCHECKED else await super().unchanged(numbers)
+        self._world.tally.retained += len(found)
+        self._world.tally.superseded += len(held) - len(found)
+        return found
 
 
 class _Forgetful:
