@@ -35,6 +35,8 @@ _MINUTE_MS: Final = 60_000
 MINUTES_KEPT: Final = 1_440
 """Panes of a minute are kept for a day."""
 _decode_contact: Final = msgspec.json.Decoder(CustomerContact).decode
+_REFUSED_BYTES: Final = 256
+"""So much of a refused record, which is kept whole until the cut, counts as much as a ticket."""
 _OUTDATED_AT_ONCE: Final = 2_000
 """So many tickets are derived anew with a cut, beside those that were touched."""
 _GATHERED_AT_ONCE: Final = 256_000
@@ -110,6 +112,7 @@ class Partition:
         self._left: dict[bytes, int] = {}
         self._timers = Timers(self._due_of)
         self._refused: list[Refused] = []
+        self._refused_weight = 0
 
     def recount(self) -> None:
         """Begin to count what is read anew, as after a restore."""
@@ -198,6 +201,7 @@ class Partition:
 
     def _refuse(self, topic: str, record: Message, code: str, reason: str, would_change: bytes = b"") -> None:
         self._refused.append(Refused(topic, record, code, reason, would_change))
+        self._refused_weight += 1 + len(record.value() or b"") // _REFUSED_BYTES
         if code == "late":
             self.counters.late += 1
         else:
@@ -239,8 +243,8 @@ class Partition:
 
     @property
     def pending(self) -> int:
-        """How many tickets and refused records a cut would deal with."""
-        return len(self._touched) + len(self._refused)
+        """How much a cut would deal with: tickets, and refused records, of which a large one counts as many."""
+        return len(self._touched) + self._refused_weight
 
     @property
     def outdated(self) -> int:
@@ -265,6 +269,7 @@ class Partition:
             making.histories.append(changelog.clock_record(now))
         published = Published(refused=self._refused)
         self._refused = []
+        self._refused_weight = 0
         for topic, records in (
             (HISTORIES, making.histories),
             (FACTS, making.facts),
