@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+_OTHER_PROTOCOL: Final = (
+    "TLS, or none, or SASL may be expected: check kafka.security.protocol and the port in kafka.bootstrap"
+)
 _ADVICE: Final = (
     (("ssl.ca.location failed",), "check kafka.security.ca_file"),
     (("ssl.certificate.location", "ssl.key.location"), "check kafka.security.certificate_file, key_file, key_password"),
@@ -20,12 +23,17 @@ _ADVICE: Final = (
     ),
     (
         ("another security.protocol",),
-        "TLS, or none, or SASL may be expected: check kafka.security.protocol and the port in kafka.bootstrap",
+        _OTHER_PROTOCOL,
     ),
     (
         ("in state SSL_HANDSHAKE",),
         "the other side ended the TLS handshake; perhaps it speaks no TLS: "
         "check kafka.security.protocol and the port in kafka.bootstrap",
+    ),
+    (
+        # The TLS connection was made, and then ended for what was said on it.
+        ("SSL connection closed by peer", "tls_retry_write_records"),
+        _OTHER_PROTOCOL,
     ),
     (("SASL", "Authentication failed"), "check kafka.security.username, password and mechanism"),
     (("authorization failed", "AUTHORIZATION_FAILED"), "the user lacks a right: docs/security.md lists them"),

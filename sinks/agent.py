@@ -44,7 +44,7 @@ _FLUSH_SECONDS: Final = 1.0
 """ClickHouse wants few, large inserts; this is the most that a row waits for others."""
 _MOST_ROWS: Final = 20_000
 """Records in hand beyond which they are inserted at once and no more are read; one batch may go beyond."""
-_MOST_BYTES: Final = 64 << 20
+_MOST_BYTES: Final = 16 << 20
 """The same, of their values."""
 _IN_AN_OUTAGE_SECONDS: Final = 5.0
 """What a rebalance or the end waits for a ClickHouse that fails already; the next owner reads the rows again."""

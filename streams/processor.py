@@ -259,8 +259,10 @@ class Processor:
                         written.setdefault(TP(topic, number), {}).update((one["key"], one["value"]) for one in made)
             self._committed_at = time.monotonic()
             if retaining:
-                if ends and committed and not self._has_uncommitted():
-                    self.retained.keep(self._kept, ends, written)
+                if ends and committed:
+                    # Of a batch that an agent had in its hands, more may have been applied since the cut.
+                    whole = {number: kept for number, kept in self._kept.items() if not self._has_uncommitted(number)}
+                    self.retained.keep(whole, ends, written)
             elif ends and committed:
                 self._settled_at = self._committed_at
                 for kept in self._kept.values():
@@ -287,9 +289,12 @@ class Processor:
             _LOG.info("what is given back will be restored from the start: %s", error)
             return {}
 
-    def _has_uncommitted(self) -> bool:
-        return bool(self._uncommitted) or any(
-            kept.partition.pending or kept.customers.pending for kept in self._kept.values()
+    def _has_uncommitted(self, number: int) -> bool:
+        kept = self._kept[number]
+        return bool(
+            kept.partition.pending
+            or kept.customers.pending
+            or any((topic, number) in self._uncommitted for topic in READ_TOPICS)
         )
 
     async def _cuts(self, *, prove: bool = False) -> AsyncIterator[Cut]:
@@ -481,7 +486,9 @@ class Processor:
             letters.update(one.dead_letters)
             breaches.update(one.sla_events)
         now = self._newest() if self.config.event_clock else self._clock_ms()
-        waiting = self._committing.locked() or self._has_uncommitted() or any(partition.outdated for partition in owned)
+        waiting = self._committing.locked() or any(
+            partition.outdated or self._has_uncommitted(partition.number) for partition in owned
+        )
         return Health(
             events=dict(events),
             duplicates=sum(one.duplicates for one in counters),

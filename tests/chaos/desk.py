@@ -84,7 +84,10 @@ class Desk:
         self.folder = folder
         self.timeline = Timeline()
         self.partitions = partitions
-        self.broker = LocalKafka(folder / "kafka", start_deadline_seconds=START_SECONDS)
+        # Workers that are killed together come back together: as on most brokers (3 s by default) the first to come
+        # waits a moment for the others, instead of restoring everything and giving half of it back.
+        delay = {"group.initial.rebalance.delay.ms": 1000}
+        self.broker = LocalKafka(folder / "kafka", settings=delay, start_deadline_seconds=START_SECONDS)
         self.config_path = folder / "deskpulse.toml"
         self.workers: list[Supervised] = []
         self._number = workers

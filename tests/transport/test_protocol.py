@@ -43,6 +43,7 @@ def test_a_worker_that_falls_asleep_in_a_transaction_holds_nobody_up_and_adds_no
     wait_until(lambda: desk.owned_by("awake") != ALL, 20, "the one that slept joins again")
     desk.send(1_000)
     desk.await_all_copied()
-    assert desk.stop("sleeps") == 0
+    # Told to end between two lives, it ends by the signal itself.
+    assert desk.stop("sleeps") in (0, -signal.SIGTERM)
     assert desk.stop("awake") == 0
     desk.assert_each_copied_once_in_order()
