@@ -207,10 +207,10 @@ class Apps:
     def health(self) -> Health:
         """Counters and lags of both roles."""
         health = self.processor.health() if self.processor else Health({}, 0, {}, 0, 0, 0, (), {}, 0.0, 0, 0)
-        health = replace(health, replacements=self._lives.record.number - 1)
-        if self.sink is None:
-            return health
-        return replace(health, dead_letters=self.sink.dead_letters + Counter(health.dead_letters), **self.sink.told())
+        told: dict[str, Any] = {"replacements": self._lives.record.number - 1}
+        if self.sink is not None:
+            told |= {"dead_letters": self.sink.dead_letters + Counter(health.dead_letters), **self.sink.told()}
+        return replace(health, **told)
 
     def not_ready(self) -> Sequence[str]:
         """Why this worker is not ready.

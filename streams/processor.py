@@ -47,7 +47,7 @@ from streams.partition import Counters, Partition, Refused
 from streams.picture import picture
 from streams.published import Output
 from streams.restore import Changelogs, KafkaChangelogs
-from streams.retained import Retained, Written
+from streams.retained import Retained
 from streams.shelf import Store
 from streams.telling import Teller
 from streams.transport import App, Batch, Consumer
@@ -233,10 +233,10 @@ class Processor:
         """
         deadline = Deadline(deadline_seconds)
         async with self._committing:
-            ends = await self._ends_before_last() if retaining else await self._changelog_ends()
+            ends = await (self._ends_to_retain() if retaining else self._ends_to_settle())
             drops, metadata = self._drops, self._consumer.group_metadata()
             committed = False
-            written: Written = {}
+            last: list[Cut] = []
             async for cut in self._cuts(prove=retaining and bool(ends)):
                 published = sum(len(made) for topic, _, made in cut.records if topic in _PUBLISHED)
                 inner = sum(len(made) for topic, _, made in cut.records if topic in INNER_TOPICS)
@@ -254,21 +254,21 @@ class Processor:
                 committed = True
                 for kept in self._kept.values():
                     kept.committed()
-                for topic, number, made in cut.records:
-                    if topic in CHANGELOGS:
-                        written.setdefault(TP(topic, number), {}).update((one["key"], one["value"]) for one in made)
+                if retaining:
+                    last.append(cut)
             self._committed_at = time.monotonic()
+            if not (ends and committed):
+                return
             if retaining:
-                if ends and committed:
-                    # Of a batch that an agent had in its hands, more may have been applied since the cut.
-                    whole = {number: kept for number, kept in self._kept.items() if not self._has_uncommitted(number)}
-                    self.retained.keep(whole, ends, written)
-            elif ends and committed:
+                # Of a batch that an agent had in its hands, more may have been applied since the cut.
+                whole = {number: kept for number, kept in self._kept.items() if not self._has_uncommitted(number)}
+                self.retained.keep(whole, ends, last)
+            else:
                 self._settled_at = self._committed_at
                 for kept in self._kept.values():
                     kept.settle(ends, self._clock_ms())
 
-    async def _changelog_ends(self) -> dict[TP, int]:
+    async def _ends_to_settle(self) -> dict[TP, int]:
         """Where the changelogs end, when the disk is to know again how far it is: nothing of ours is under way now.
 
         The disk is told of them only after the commit that follows. By that the group has said that this worker was the
@@ -277,17 +277,19 @@ class Processor:
         """
         if not self.config.state_folder or time.monotonic() - self._settled_at < self.config.settle_seconds:
             return {}
-        wanted = [TP(topic, number) for number in self._kept for topic in CHANGELOGS]
-        return await asyncio.to_thread(self._changelogs.ends, wanted, _SETTLE_SECONDS) if wanted else {}
+        return await self._changelog_ends()
 
-    async def _ends_before_last(self) -> dict[TP, int]:
+    async def _ends_to_retain(self) -> dict[TP, int]:
         """Where the changelogs end before the last commit; nothing where that is not known in time."""
-        wanted = [TP(topic, number) for number in self._kept for topic in CHANGELOGS]
         try:
-            return await asyncio.to_thread(self._changelogs.ends, wanted, _SETTLE_SECONDS) if wanted else {}
+            return await self._changelog_ends()
         except (KafkaException, UnansweredError) as error:
             _LOG.info("what is given back will be restored from the start: %s", error)
             return {}
+
+    async def _changelog_ends(self) -> dict[TP, int]:
+        wanted = [TP(topic, number) for number in self._kept for topic in CHANGELOGS]
+        return await asyncio.to_thread(self._changelogs.ends, wanted, _SETTLE_SECONDS) if wanted else {}
 
     def _has_uncommitted(self, number: int) -> bool:
         kept = self._kept[number]
@@ -351,7 +353,7 @@ class Processor:
         """Restore the state of the partitions from the changelog."""
         began = time.monotonic()
         numbers = {tp.partition for tp in partitions}
-        returned = await self.retained.unchanged(numbers)
+        returned = await self.retained.unchanged(numbers, _RESTORE_SECONDS)
         await self._open_all(numbers - returned.keys())
         wanted = {tp: how for kept in self._kept.values() for tp, how in kept.wanted().items()}
         if wanted:

@@ -225,9 +225,13 @@ class _Watched(Retained):
         super().__init__(changelogs)
         self._world = world
 
-    async def unchanged(self, numbers: set[int]) -> dict[int, KeptPartition]:
+    async def unchanged(self, numbers: set[int], deadline_seconds: float) -> dict[int, KeptPartition]:
         held = {number: one.kept for number, one in self._held.items() if number in numbers}
-        found = held if self._world.defect is Defect.RETAINED_UNCHECKED else await super().unchanged(numbers)
+        found = (
+            held
+            if self._world.defect is Defect.RETAINED_UNCHECKED
+            else await super().unchanged(numbers, deadline_seconds)
+        )
         self._world.tally.retained += len(found)
         self._world.tally.superseded += len(held) - len(found)
         return found
