@@ -35,6 +35,11 @@ class Positions:
         """The next offset after all that was read of ``tp``, and whether there was nothing beyond it."""
         return self.ends.get(tp, 0), tp in self._exhausted
 
+    @property
+    def unheard(self) -> list[TP]:
+        """The partitions of which it is not known how far they go."""
+        return [tp for tp in self.ends if tp not in self.highwaters]
+
     def move(self, offsets: Mapping[TP, int]) -> None:
         """Go on from other offsets."""
         self.ends.update(offsets)
