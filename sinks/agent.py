@@ -135,6 +135,8 @@ class SinkAgent:
             if self._inserting is not inserting or inserting.cancelled():
                 return  # Dropped meanwhile: the partitions may be another's already.
             batches, refused = inserting.result()
+            # Its result holds the batches, and would until the next insert.
+            self._inserting = None
             committing = asyncio.create_task(self._commit(batches, refused, metadata, deadline_seconds))
             self._committing = committing
             await asyncio.shield(committing)

@@ -191,8 +191,14 @@ class ClickHouseSink:
                 )
             except Exception as error:
                 raise InsertFailedError(table.name, origins, told(error), of_the_data(error)) from error
-            rows += len(collected[0])
-            self.took_rows.add(table.name)
+            else:
+                rows += len(collected[0])
+                self.took_rows.add(table.name)
+            finally:
+                # The client's context of an insert refers to itself and keeps the columns. It waits for the cyclic
+                # collector, which hardly ever runs in a worker, and must not keep all that was inserted until then.
+                for column in collected:
+                    column.clear()
         return rows
 
     def try_without_rows(self, table: Table) -> None:

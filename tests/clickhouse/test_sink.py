@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import random
+import tracemalloc
+import weakref
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,9 +16,10 @@ from clickhouse_connect.driver.client import Client
 
 from schemas.events import MESSAGES, TICKETS
 from schemas.outputs import CELLS, FACTS, LATE, SLA_EVENTS, NextReply, SlaEvent, SurveyAnswer, TicketFacts
-from sinks.clickhouse import ClickHouseSink, InsertFailedError
+from sinks.clickhouse import ClickHouseSink, ClickHouseTarget, InsertFailedError
 from sinks.rows import BadOutputError, UnknownTopicError
 from tests.clickhouse.records import NOW_MS, Record, batches, of_facts, rows
+from tests.clickhouse.sink_in_hand import Batch, Sink
 
 NOW = datetime.fromtimestamp(NOW_MS / 1000, UTC)
 
@@ -339,3 +345,38 @@ def test_what_cannot_be_read_is_named_by_its_place(database: tuple[Client, str])
             sink.insert(topic, 1, [Record(value, b"k", 17)])
     with pytest.raises(UnknownTopicError, match=r"support\.late.* has no table; expected one of support\.facts"):
         sink.insert(LATE, 0, [Record(b"{}", b"k", 0)])
+
+
+def test_what_is_inserted_is_let_go_without_the_cyclic_collector(database: tuple[Client, str]) -> None:
+    client, name = database
+    sink = ClickHouseSink(client, name)
+    megabyte = 1 << 20
+
+    def insert(number: int) -> None:
+        sink.insert(MESSAGES, 0, [Record(event(number, brand="x" * megabyte), b"t", number, NOW_MS)])
+
+    insert(0)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for number in range(1, 11):
+            insert(number)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert held < megabyte
+
+
+def test_what_is_committed_is_let_go_before_the_next_comes(engine: ClickHouseTarget) -> None:
+    async def work() -> None:
+        async with Sink(replace(engine, database="let_go")) as sink:
+            batch = Batch(FACTS, 0, of_facts(of_ticket("a")))
+            it = weakref.ref(batch)
+            sink.give(batch)
+            await sink.until_committed(batch)
+            del batch
+            await sink.until(lambda: it() is None, "nobody holds it")
+
+    asyncio.run(work())
