@@ -39,8 +39,8 @@ _REFUSED_BYTES: Final = 256
 """So much of a refused record, which is kept whole until the cut, counts as much as a ticket."""
 _OUTDATED_AT_ONCE: Final = 2_000
 """So many tickets are derived anew with a cut, beside those that were touched."""
-_GATHERED_AT_ONCE: Final = 256_000
-"""Bytes of contributions that are counted together while restoring: their arrays fit in a cache."""
+_GATHERED_AT_ONCE: Final = 1_000_000
+"""Bytes of contributions that are counted together while restoring."""
 
 
 class Message(Protocol):
@@ -391,7 +391,7 @@ class Partition:
             if value is None:
                 resting.pop(key)
                 self._left.pop(key, None)
-            elif value[: changelog.PREFIX_BYTES] == current:
+            elif value.startswith(current):
                 resting.put(key, value[changelog.PREFIX_BYTES :])
                 if self._outdated:
                     self._outdated.pop(key, None)

@@ -21,14 +21,18 @@ Wanted: TypeAlias = Mapping[TP, tuple[int, Callable[[Records], None]]]
 
 _DEFAULTS: Final[dict[str, Any]] = {
     "fetch.wait.max.ms": 50,
-    "fetch.queue.backoff.ms": 20,
+    "fetch.queue.backoff.ms": 1,  # by its default a full queue is left alone for a second
     "allow.auto.create.topics": False,
 }
 _READ_AHEAD_KIB: Final = 65_536
 """What is read ahead of all partitions together; librdkafka counts it by partition."""
 _LEAST_READ_AHEAD_KIB: Final = 1_024
-_RECORDS_AT_ONCE: Final = 20_000
+_RECORDS_AT_ONCE: Final = 5_000
 _CONSUME_SECONDS: Final = 0.02
+_GATHERED_BYTES: Final = 16_777_216
+"""Of so much that was read only the newest record of each key is taken in: the others cost next to nothing."""
+_KEY_BYTES: Final = 200
+"""What a record takes in memory beside its value."""
 
 
 class RestoreError(MendableError):
@@ -110,17 +114,42 @@ def _read_to_end(
     )
     try:
         reading = Reading(consumer, starts, found)
+        gathered = _Gathered(wanted)
         for batches in reading.batches(_RECORDS_AT_ONCE, _CONSUME_SECONDS):
-            for tp, records in batches.items():
-                keys, values = map(Message.key, records), map(Message.value, records)
-                wanted[tp][1](cast(Records, dict(zip(keys, values, strict=True)).items()))
             if stopped:
-                break
+                return found
+            for tp, records in batches.items():
+                gathered.add(tp, records)
             if not batches and deadline.is_over:
                 raise RestoreError(f"{reading} when the time was over; is a transaction of another worker still open?")
+        gathered.hand_on()
     finally:
         consumer.close()
     return found
+
+
+class _Gathered:
+    """What was read and not taken in yet: the newest record of each key."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._newest: dict[TP, dict[bytes, bytes | None]] = {}
+        self._bytes = 0
+
+    def add(self, tp: TP, records: Sequence[Message]) -> None:
+        """Take in the next records of a partition."""
+        newest = self._newest.setdefault(tp, {})
+        newest.update(cast(Records, zip(map(Message.key, records), map(Message.value, records), strict=True)))
+        self._bytes += sum(map(len, records)) + _KEY_BYTES * len(records)
+        if self._bytes > _GATHERED_BYTES:
+            self.hand_on()
+
+    def hand_on(self) -> None:
+        """Let what is here be taken in by its partitions."""
+        for tp, newest in self._newest.items():
+            self._wanted[tp][1](newest.items())
+        self._newest = {}
+        self._bytes = 0
 
 
 def ends(config: ClientSettings, wanted: Iterable[TP], timeout_seconds: float) -> dict[TP, int]:

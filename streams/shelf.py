@@ -1,38 +1,43 @@
 """Values by key in a few large buffers: the tickets at rest.
 
 A million values of some hundred bytes that are replaced again and again, as objects of their own among short-lived ones
-of the same size, leave the memory full of holes: 3 to 5 KiB a ticket were measured where 0.8 were in use. Here a value
-is written behind the last one, the one that it replaces becomes waste, and when a part of everything is waste, the
-buffer with the most of it is emptied into the last one (the log-structured way: Rosenblum and Ousterhout, 1991). The
-index is one array of numbers (open addressing, linear probing), for the same reason: a dictionary would hold two small
-objects for each key, which keep their neighbours' memory from being given back.
+of the same size, leave the memory full of holes: 3 to 5 KiB a ticket were measured where 0.8 were in use. Here what was
+put last is a dictionary; when it has grown to the size of a buffer it is written as one, what it replaces becomes
+waste, and when a part of everything is waste, the buffers with the most of it are written anew without it (the
+log-structured way: Rosenblum and Ousterhout, 1991). The index is one array of numbers (open addressing, linear
+probing), for the same reason: a dictionary would hold two small objects for each key, which keep their neighbours'
+memory from being given back.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
-from struct import Struct
 from typing import Final, Protocol
 
+from librt.strings import BytesWriter, read_i64_le, write_i64_le
+from librt.vecs import append, vec
+from mypy_extensions import i64
+
 _CHUNK: Final = 1 << 20
-"""Bytes of a buffer; a larger value gets one of its own."""
-_WASTE: Final = 0.2
+"""Bytes of a buffer at most; a larger value gets one of its own."""
+_WASTE_PERCENT: Final = 20
 """The part of all buffers that may be waste."""
-_HEADER: Final = Struct("<HI")
-"""Length of the key and of the value; the two follow."""
-_HEADER_SIZE: Final = 6
+_HEADER_BYTES: Final = 8
+_KEY_SHIFT: Final = 32
+_VALUE_MASK: Final = (1 << _KEY_SHIFT) - 1
+"""An entry begins with one number, the length of the key above that of the value; the two follow."""
 _OFFSET_BITS: Final = 20
 _OFFSET_MASK: Final = (1 << _OFFSET_BITS) - 1
 _PLACE_BITS: Final = 36
 _PLACE_MASK: Final = (1 << _PLACE_BITS) - 1
-"""A slot of the index holds 26 bits of the key's hash and the place of the entry: buffer (from 1) and offset. More than
-62 bits would be slow: compiled code keeps such numbers as objects."""
+"""A slot of the index holds 26 bits of the key's hash and the place of the entry: buffer (from 1) and offset."""
 _HASH_MASK: Final = (1 << 26) - 1
 _FREE: Final = 0
 _LEFT: Final = 1
 """A slot whose key has gone: what was probed past it still is to be found."""
 _SLOTS: Final = 1 << 10
+_AT_ONCE: Final = 8
+"""So many buffers are written anew together at most."""
 
 
 class Store(Protocol):
@@ -49,181 +54,251 @@ class Shelf:
     """A mapping from bytes to bytes."""
 
     def __init__(self) -> None:
-        self._index = array("Q", bytes(8 * _SLOTS))
-        self._taken = 0
+        self._fresh: dict[bytes, bytes] = {}
+        """What was put last; of these keys the buffers may hold older values."""
+        self._fresh_bytes: i64 = 0
+        """At least what it takes: what was replaced in it still counts."""
+        self._index: vec[i64] = _slots(_SLOTS)
+        self._taken: i64 = 0
         """Slots that are not free, those of keys that have gone included."""
-        self._count = 0
-        self._chunks: list[bytes | bytearray] = [b""]
-        self._used: list[int] = [0]
+        self._count: i64 = 0
+        """How many keys are in the index."""
+        self._chunks: list[bytes] = [b""]
+        self._used: vec[i64] = vec[i64]([0])
         """How many bytes of each buffer are in use."""
         self._empty: list[int] = []
         """Numbers of buffers that may be given again."""
-        self._last = 0
-        self._growing = bytearray()
-        """The last buffer."""
-        self._written = 0
-        self._in_use = 0
+        self._written: i64 = 0
+        self._in_use: i64 = 0
 
     def __len__(self) -> int:
-        """How many values."""
-        return self._count
+        """How many values. Goes through what was put last."""
+        count = self._count
+        for key in self._fresh:
+            if self._find(key) < 0:
+                count += 1
+        return count
 
     def __contains__(self, key: bytes) -> bool:
         """Whether there is a value of this key."""
-        return self._find(key) >= 0
+        return key in self._fresh or self._find(key) >= 0
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and values. What is replaced meanwhile may come twice, keys that come or go may not."""
+        """Keys and values; nothing may be put or forgotten meanwhile."""
+        fresh = self._fresh
         for number in range(1, len(self._chunks)):
             chunk = self._chunks[number]
-            offset = 0
+            offset: i64 = 0
             while offset < len(chunk):
-                key_length, length = _HEADER.unpack_from(chunk, offset)
-                begin = offset + _HEADER_SIZE
-                middle = begin + key_length
-                end = middle + length
-                key = bytes(chunk[begin:middle])
-                if self._is_at(key, number << _OFFSET_BITS | offset):
-                    yield key, bytes(chunk[middle:end])
+                lengths = read_i64_le(chunk, offset)
+                begin = offset + _HEADER_BYTES
+                middle = begin + (lengths >> _KEY_SHIFT)
+                end = middle + (lengths & _VALUE_MASK)
+                key = chunk[begin:middle]
+                if key not in fresh and self._slot_of(key, number << _OFFSET_BITS | offset) >= 0:
+                    yield key, chunk[middle:end]
                 offset = end
+        yield from fresh.items()
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, None without one."""
+        value = self._fresh.get(key)
+        if value is not None:
+            return value
         slot = self._find(key)
         if slot < 0:
             return None
         place = self._index[slot] & _PLACE_MASK
         chunk = self._chunks[place >> _OFFSET_BITS]
         offset = place & _OFFSET_MASK
-        key_length, length = _HEADER.unpack_from(chunk, offset)
-        start = offset + _HEADER_SIZE + key_length
-        return bytes(chunk[start : start + length])
+        begin = offset + _HEADER_BYTES + len(key)
+        return chunk[begin : begin + (read_i64_le(chunk, offset) & _VALUE_MASK)]
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set the value of a key."""
-        entry = _HEADER.pack(len(key), len(value)) + key + value
-        slot = self._find(key)
-        if slot >= 0:
-            self._waste(slot)
-            place = self._write(entry)
-            self._index[slot] = (self._index[slot] & ~_PLACE_MASK) | place
-        else:
-            place = self._write(entry)
-            self._take(hash(key) & _HASH_MASK, place)
-            self._count += 1
-            if 5 * self._taken > 3 * len(self._index):
-                self._rebuild()
-        if self._written - self._in_use > max(_CHUNK, _WASTE * self._written):
-            self._empty_one()
+        self._fresh[key] = value
+        self._fresh_bytes += _HEADER_BYTES + len(key) + len(value)
+        if self._fresh_bytes > _CHUNK:
+            self._settle()
 
     def pop(self, key: bytes) -> None:
         """Forget a key; nothing happens when there is none."""
+        self._fresh.pop(key, None)
         slot = self._find(key)
         if slot >= 0:
             self._waste(slot)
             self._index[slot] = _LEFT
             self._count -= 1
 
-    def _find(self, key: bytes) -> int:
-        """The slot of a key, -1 without one."""
+    def _find(self, key: bytes) -> i64:
+        """The slot of a key in the index; without one, the free slot ``n`` where it would be as ``-1 - n``."""
         index = self._index
         mask = len(index) - 1
-        wanted = hash(key) & _HASH_MASK
+        hashed: i64 = hash(key)
+        wanted = hashed & _HASH_MASK
         slot = wanted & mask
-        length = len(key)
+        length: i64 = len(key)
         while True:
             held = index[slot]
             if held == _FREE:
-                return -1
+                return -1 - slot
             if held >> _PLACE_BITS == wanted and held != _LEFT:
                 chunk = self._chunks[(held & _PLACE_MASK) >> _OFFSET_BITS]
                 offset = held & _OFFSET_MASK
-                begin = offset + _HEADER_SIZE
-                if chunk[begin : begin + length] == key and _HEADER.unpack_from(chunk, offset)[0] == length:
+                begin = offset + _HEADER_BYTES
+                # A buffer that is being written is still empty: what is in it is another key, of the same hash.
+                if (
+                    offset < len(chunk)
+                    and read_i64_le(chunk, offset) >> _KEY_SHIFT == length
+                    and chunk[begin : begin + length] == key
+                ):
                     return slot
             slot = (slot + 1) & mask
 
-    def _is_at(self, key: bytes, place: int) -> bool:
-        slot = self._find(key)
-        return slot >= 0 and self._index[slot] & _PLACE_MASK == place
-
-    def _take(self, hashed: int, place: int) -> None:
-        """Put a place into the first free slot for a hash."""
+    def _slot_of(self, key: bytes, place: i64) -> i64:
+        """The slot of a key whose entry is at this place, -1 if it is not there."""
         index = self._index
         mask = len(index) - 1
-        slot = hashed & mask
-        while index[slot] != _FREE:
+        hashed: i64 = hash(key)
+        slot = hashed & _HASH_MASK & mask
+        while True:
+            held = index[slot]
+            if held & _PLACE_MASK == place:
+                return slot
+            if held == _FREE:
+                return -1
             slot = (slot + 1) & mask
-        index[slot] = hashed << _PLACE_BITS | place
-        self._taken += 1
 
-    def _rebuild(self) -> None:
-        """Make room: an index of about a third taken, without the slots of keys that have gone."""
-        old = self._index
-        size = _SLOTS
-        while size < 3 * self._count:
-            size *= 2
-        self._index = array("Q", bytes(8 * size))
-        self._taken = 0
-        for held in old:
-            if held > _LEFT:
-                self._take(held >> _PLACE_BITS, held & _PLACE_MASK)
-
-    def _waste(self, slot: int) -> None:
+    def _waste(self, slot: i64) -> None:
         place = self._index[slot] & _PLACE_MASK
         number = place >> _OFFSET_BITS
-        key_length, length = _HEADER.unpack_from(self._chunks[number], place & _OFFSET_MASK)
-        size = _HEADER_SIZE + key_length + length
+        lengths = read_i64_le(self._chunks[number], place & _OFFSET_MASK)
+        size = _HEADER_BYTES + (lengths >> _KEY_SHIFT) + (lengths & _VALUE_MASK)
         self._used[number] -= size
         self._in_use -= size
 
-    def _write(self, entry: bytes) -> int:
-        """Where the entry was written."""
-        size = len(entry)
-        if not self._last or len(self._growing) + size > _CHUNK:
-            self._begin_chunk()
-        place = self._last << _OFFSET_BITS | len(self._growing)
-        self._growing += entry
-        self._used[self._last] += size
+    def _settle(self) -> None:
+        """Write what was put last as a buffer, unless most of it has been replaced there already."""
+        fresh = self._fresh
+        size: i64 = 0
+        for key, value in fresh.items():
+            size += _HEADER_BYTES + len(key) + len(value)
+        self._fresh_bytes = size
+        if 2 * size < _CHUNK:
+            return
+        self._make_room(len(fresh))
+        number = self._begin_chunk()
+        writer = BytesWriter()
+        for key, value in fresh.items():
+            key_length: i64 = len(key)
+            length: i64 = len(value)
+            offset = len(writer)
+            if offset and offset + _HEADER_BYTES + key_length + length > _CHUNK:
+                self._end_chunk(number, writer)
+                number = self._begin_chunk()
+                writer = BytesWriter()
+                offset = 0
+            write_i64_le(writer, key_length << _KEY_SHIFT | length)
+            writer.write(key)
+            writer.write(value)
+            slot = self._find(key)
+            if slot >= 0:
+                self._waste(slot)
+                self._index[slot] = (self._index[slot] & ~_PLACE_MASK) | number << _OFFSET_BITS | offset
+            else:
+                hashed: i64 = hash(key)
+                self._index[-1 - slot] = (hashed & _HASH_MASK) << _PLACE_BITS | number << _OFFSET_BITS | offset
+                self._taken += 1
+                self._count += 1
+        self._end_chunk(number, writer)
+        self._fresh = {}
+        self._fresh_bytes = 0
+        while self._written - self._in_use > max(_CHUNK, self._written * _WASTE_PERCENT // 100):
+            self._drop_waste()
+
+    def _make_room(self, more: i64) -> None:
+        """Let the index be at most seven tenths taken with so many keys more, by leaving out those that have gone."""
+        old = self._index
+        if 10 * (self._taken + more) <= 7 * len(old):
+            return
+        size: i64 = _SLOTS
+        while 10 * (self._count + more) > 4 * size:
+            size *= 2
+        index = _slots(size)
+        mask = size - 1
+        for held in old:
+            if held > _LEFT:
+                slot = (held >> _PLACE_BITS) & mask
+                while index[slot] != _FREE:
+                    slot = (slot + 1) & mask
+                index[slot] = held
+        self._index = index
+        self._taken = self._count
+
+    def _begin_chunk(self) -> i64:
+        """The number of a new buffer."""
+        if self._empty:
+            return self._empty.pop()
+        self._chunks.append(b"")
+        self._used = append(self._used, 0)
+        return len(self._chunks) - 1
+
+    def _end_chunk(self, number: i64, writer: BytesWriter) -> None:
+        """A buffer was written; all of it is in use."""
+        size = len(writer)
+        if not size:
+            self._empty.append(number)
+            return
+        self._chunks[number] = writer.getvalue()
+        self._used[number] = size
         self._written += size
         self._in_use += size
-        return place
 
-    def _begin_chunk(self) -> None:
-        if self._last:
-            self._chunks[self._last] = bytes(self._growing)  # without the room to grow
-        self._growing = bytearray()
-        if self._empty:
-            self._last = self._empty.pop()
-            self._chunks[self._last] = self._growing
-        else:
-            self._last = len(self._chunks)
-            self._chunks.append(self._growing)
-            self._used.append(0)
+    def _drop_waste(self) -> None:
+        """Write the emptiest buffers anew without their waste, as many as fit into one."""
+        target = self._begin_chunk()
+        writer = BytesWriter()
+        for _ in range(_AT_ONCE):
+            number = self._emptiest()
+            if not number or (len(writer) and len(writer) + self._used[number] > _CHUNK):
+                break
+            self._move(number, target, writer)
+        self._end_chunk(target, writer)
 
-    def _empty_one(self) -> None:
-        """Write what is in use of the emptiest buffer behind the last one, and drop the buffer."""
-        number, least = 0, 2.0
-        for candidate in range(1, len(self._chunks)):
-            if candidate != self._last and len(self._chunks[candidate]):
-                part = self._used[candidate] / len(self._chunks[candidate])
-                if part < least:
-                    number, least = candidate, part
-        if not number:
-            return
+    def _emptiest(self) -> i64:
+        """The buffer with the greatest part of waste, 0 where none has any."""
+        found: i64 = 0
+        least: i64 = 1
+        least_of: i64 = 1
+        for number in range(1, len(self._chunks)):
+            size: i64 = len(self._chunks[number])
+            used = self._used[number]
+            if used * least_of < least * size:
+                found, least, least_of = number, used, size
+        return found
+
+    def _move(self, number: i64, target: i64, writer: BytesWriter) -> None:
+        """Write what is in use of a buffer into another one, and drop it."""
+        index = self._index
         chunk = self._chunks[number]
-        offset = 0
-        while offset < len(chunk):
-            key_length, length = _HEADER.unpack_from(chunk, offset)
-            end = offset + _HEADER_SIZE + key_length + length
-            key = bytes(chunk[offset + _HEADER_SIZE : offset + _HEADER_SIZE + key_length])
-            slot = self._find(key)
-            if slot >= 0 and self._index[slot] & _PLACE_MASK == number << _OFFSET_BITS | offset:
-                place = self._write(bytes(chunk[offset:end]))
-                self._index[slot] = (self._index[slot] & ~_PLACE_MASK) | place
+        size: i64 = len(chunk)
+        offset: i64 = 0
+        while offset < size:
+            lengths = read_i64_le(chunk, offset)
+            begin = offset + _HEADER_BYTES
+            middle = begin + (lengths >> _KEY_SHIFT)
+            end = middle + (lengths & _VALUE_MASK)
+            slot = self._slot_of(chunk[begin:middle], number << _OFFSET_BITS | offset)
+            if slot >= 0:
+                index[slot] = (index[slot] & ~_PLACE_MASK) | target << _OFFSET_BITS | len(writer)
+                writer.write(chunk[offset:end])
             offset = end
-        self._written -= len(chunk)
+        self._chunks[number] = b""
+        self._written -= size
         self._in_use -= self._used[number]
         self._used[number] = 0
-        self._chunks[number] = b""
         self._empty.append(number)
+
+
+def _slots(number: i64) -> vec[i64]:
+    return vec[i64]([0] * number)

@@ -41,9 +41,9 @@ def test_values_survive_when_buffers_are_emptied_and_the_waste_is_bounded() -> N
         plain[key] = value
     assert sorted(kept.items()) == sorted(plain.items())
     assert all(kept.get(key) == value for key, value in plain.items())
-    live = sum(len(key) + len(value) + 6 for key, value in plain.items())
-    held = sum(map(len, kept._chunks))
-    assert live <= held <= live / (1 - shelf._WASTE) + 2 * shelf._CHUNK
+    live = sum(len(key) + len(value) + 8 for key, value in plain.items())
+    held = sum(map(len, kept._chunks)) + sum(len(key) + len(value) + 8 for key, value in kept._fresh.items())
+    assert live <= held <= live / (1 - shelf._WASTE_PERCENT / 100) + 3 * shelf._CHUNK
 
 
 def test_a_value_larger_than_a_buffer_is_kept() -> None:
