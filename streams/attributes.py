@@ -9,10 +9,11 @@ published.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from schemas.outputs import ATTRIBUTES
 from streams.history import patch_values
+from streams.measures import TARGETS
 from streams.policies import NO_POLICIES, Policies, Policy
 
 _MOST_PATCHES: Final = 20_000
@@ -20,12 +21,17 @@ _FIRST: Final = ("origin", "handler", "channel", "category", "priority", "team")
 """What every state begins with; the dimensions and what policies look at follow."""
 
 
-class Patch(NamedTuple):
+class Patch:
     """The attributes that an event sets."""
 
-    values: dict[str, str]
-    relevant: tuple[str | None, ...] | None
-    """Those that a state holds, None where not set; None of none at all."""
+    __slots__ = ("relevant", "step", "values")
+
+    def __init__(self, values: dict[str, str], relevant: tuple[str | None, ...]) -> None:
+        self.values = values
+        self.relevant = relevant
+        """Those that a state holds, None where not set."""
+        self.step = repr(relevant) if any(value is not None for value in relevant) else ""
+        """The same as one text, which is found faster than a tuple; '' of none at all."""
 
 
 class Dimensions:
@@ -89,6 +95,7 @@ class State:
     """What figures depend on of a ticket's attributes at one time."""
 
     __slots__ = (
+        "at_risk_ms",
         "category",
         "channel",
         "dimensions",
@@ -97,6 +104,7 @@ class State:
         "policy",
         "priority",
         "started_by_customer",
+        "target_ms",
         "team",
         "values",
     )
@@ -108,13 +116,20 @@ class State:
         """The number of the combination of dimensions."""
         self.policy = policy
         """The policy in force."""
+        self.target_ms = [-1 if policy is None else policy.targets.get(target, -1) for target in TARGETS]
+        """The business time of each of ``TARGETS``, milliseconds; -1 for none."""
+        self.at_risk_ms = [
+            -1 if policy is None or target not in policy.targets else policy.at_risk_ms(target) for target in TARGETS
+        ]
+        """After which it is at risk."""
         self.started_by_customer = values[0] not in ("agent", "proactive")
         self.handled_by_bot = values[1] == "bot"
         self.channel = values[2]
         self.category = values[3]
         self.priority = values[4]
         self.team = values[5]
-        self.following: dict[tuple[str | None, ...], State] = {}
+        self.following: dict[str, State] = {}
+        """By ``Patch.step``."""
 
 
 class AttributeGraph:
@@ -135,13 +150,13 @@ class AttributeGraph:
 
     def after(self, state: State, patch: str) -> State:
         """The state after a patch (``history.patch_of``)."""
-        relevant = self._patch(patch).relevant
-        if relevant is None:
+        found = self._patch(patch)
+        if not found.step:
             return state
-        following = state.following.get(relevant)
+        following = state.following.get(found.step)
         if following is None:
-            values = tuple(old if new is None else new for old, new in zip(state.values, relevant, strict=True))
-            following = state.following[relevant] = self._state(values)
+            values = tuple([old if new is None else new for old, new in zip(state.values, found.relevant, strict=True)])
+            following = state.following[found.step] = self._state(values)
         return following
 
     def attributes(self, patches: Iterable[str]) -> dict[str, str]:
@@ -157,8 +172,7 @@ class AttributeGraph:
             if len(self._patches) >= _MOST_PATCHES:
                 self._patches.clear()
             values = patch_values(text)
-            relevant = tuple(values.get(name) for name in self._names)
-            patch = self._patches[text] = Patch(values, relevant if any(v is not None for v in relevant) else None)
+            patch = self._patches[text] = Patch(values, tuple([values.get(name) for name in self._names]))
         return patch
 
     def _state(self, values: tuple[str, ...]) -> State:

@@ -9,18 +9,16 @@ counts at once, so that a ticket's contributions stay small. Rules: ``docs/domai
 
 from __future__ import annotations
 
-from struct import Struct
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
+from librt.strings import BytesWriter, write_i64_le
+from mypy_extensions import i64
 
 from streams.facts import CSAT, NO_STATUS, NPS, Facts, rank_of, share_of
 from streams.measures import COUNT_ID, DURATION_ID, SUM_BASE, TARGETS
 from streams.sla import MET
 from streams.story import BY_REPLY, Answer, Moment
-
-Contribution: TypeAlias = tuple[int, int, int, int]
-"""Minute, dimensions, what, value."""
 
 OPEN: Final = 60_000
 """``OPEN + status``: the ticket is in the backlog since ``value`` (created, milliseconds); its minute is 0."""
@@ -68,7 +66,6 @@ BUNDLES: Final = (FIRST_SOLVE, FAILURE, *ANSWERS)
 
 PACKED_DTYPE: Final = np.dtype([("minute", "<u4"), ("dimensions", "<u4"), ("what", "<u2"), ("value", "<i8")])
 """A packed contribution, as numpy reads it."""
-_PACKERS: Final = [Struct("<" + "IIHq" * number) for number in range(65)]
 _MINUTE_MS: Final = 60_000
 
 CREATED: Final = COUNT_ID["created"]
@@ -92,16 +89,16 @@ NEXT_REPLY_BUSINESS: Final = SUM_BASE + DURATION_ID["next_reply_business"]
 FULL_RESOLUTION_BUSINESS: Final = SUM_BASE + DURATION_ID["full_resolution_business"]
 
 
-def contributions(facts: Facts, business: bool = False) -> list[int]:
-    """What a ticket with these facts contributes now: the four numbers of one contribution after those of the other.
+def contributions(facts: Facts, business: bool = False) -> bytes:
+    """What a ticket with these facts contributes now, packed (``PACKED_DTYPE``), to be kept with it until that changes.
 
     In about the order in which it happens: then most of what was contributed before stands at the beginning again, and
     :func:`change` leaves little. ``business``: durations within opening hours are counted, too.
     """
-    told: list[int] = []
+    told = BytesWriter()
     created = facts.created
     if facts.deleted or created is None or facts.status == NO_STATUS:
-        return told
+        return b""
     merged = facts.merged_into is not None
     if not merged:
         _tell(told, created, CREATED, 1)
@@ -122,27 +119,35 @@ def contributions(facts: Facts, business: bool = False) -> list[int]:
         for reopening in facts.reopens:
             _tell(told, reopening, REOPENS, 1)
     for _, sent in facts.sent:
-        told += (sent.moment.at // _MINUTE_MS, sent.under.dimensions, SENT[sent.kind], 1)
+        _put(told, sent.moment.at, sent.under.dimensions, SENT[sent.kind], 1)
     for _, answer in facts.answers:
-        told += _of_answer(answer)
+        _of_answer(told, answer)
     if merged:
-        return told
+        return told.getvalue()
     if facts.failures:
         at, state = facts.failures[0]
-        told += (at // _MINUTE_MS, state.dimensions, FAILURE.what, 3 if facts.service_recovery else 1)
+        _put(told, at, state.dimensions, FAILURE.what, 3 if facts.service_recovery else 1)
     if facts.sla:
         _of_sla(told, facts)
     if facts.open and facts.state is not None:
         flag = UNANSWERED if facts.unanswered else 0
-        told += (0, facts.state.dimensions, OPEN + facts.status + flag, created.at)
-    return told
+        _put(told, 0, facts.state.dimensions, OPEN + facts.status + flag, created.at)
+    return told.getvalue()
 
 
-def _tell(told: list[int], moment: Moment, what: int, value: int) -> None:
-    told += (moment.at // _MINUTE_MS, moment.state.dimensions, what, value)
+def _put(told: BytesWriter, at: i64, dimensions: i64, what: i64, value: i64) -> None:
+    """Write one contribution."""
+    write_i64_le(told, at // _MINUTE_MS | dimensions << 32)
+    told.append(what & 0xFF)
+    told.append(what >> 8)
+    write_i64_le(told, value)
 
 
-def _of_waits(told: list[int], facts: Facts, business: bool) -> None:
+def _tell(told: BytesWriter, moment: Moment, what: i64, value: i64) -> None:
+    _put(told, moment.at, moment.state.dimensions, what, value)
+
+
+def _of_waits(told: BytesWriter, facts: Facts, business: bool) -> None:
     if facts.handoff_reply is not None and facts.handoff_reply_ms is not None:
         _tell(told, facts.handoff_reply, HANDOFF_REPLY, facts.handoff_reply_ms)
     for wait in facts.next_replies:
@@ -152,7 +157,7 @@ def _of_waits(told: list[int], facts: Facts, business: bool) -> None:
                 _tell(told, wait.moment, NEXT_REPLY_BUSINESS, wait.business_ms)
 
 
-def _of_solves(told: list[int], facts: Facts, first: Moment, last: Moment, business: bool) -> None:
+def _of_solves(told: BytesWriter, facts: Facts, first: Moment, last: Moment, business: bool) -> None:
     final = bool(facts.fcr_final)
     bits = (
         1
@@ -178,42 +183,35 @@ def _of_solves(told: list[int], facts: Facts, first: Moment, last: Moment, busin
             _tell(told, last, measure, ms)
 
 
-def _of_sla(told: list[int], facts: Facts) -> None:
+def _of_sla(told: BytesWriter, facts: Facts) -> None:
     story = facts.story
     running: dict[int, int] = {}
     for instance in facts.sla:
         state = 0
         if instance.breached_at is not None and story is not None:
             dimensions = story.state_at(instance.breached_at).dimensions
-            told += (instance.breached_at // _MINUTE_MS, dimensions, TARGET_BREACHED[instance.target], 1)
+            _put(told, instance.breached_at, dimensions, TARGET_BREACHED[instance.target], 1)
             state = 2
         elif instance.outcome == MET and instance.end is not None:
             _tell(told, instance.end, TARGET_MET[instance.target], 1)
         elif instance.at_risk_raised:
             state = 1
         if instance.ended_at is None:
-            what = RUNNING + 3 * TARGETS.index(instance.target) + state
+            what = RUNNING + 3 * instance.rank + state
             running[what] = running.get(what, 0) + 1
     if facts.state is not None:
         for what, number in running.items():
-            told += (0, facts.state.dimensions, what, number)
+            _put(told, 0, facts.state.dimensions, what, number)
 
 
-def _of_answer(answer: Answer) -> Contribution:
-    minute, dimensions = answer.moment.at // _MINUTE_MS, answer.under.dimensions
-    what = ANSWERS[answer.kind].what
+def _of_answer(told: BytesWriter, answer: Answer) -> None:
     rank = rank_of(answer)
     if answer.kind == NPS:
-        return minute, dimensions, what, 1 | 2 << rank
-    milli = round(1000 * (1 + (4 if answer.kind == CSAT else 6) * share_of(answer)))
-    return minute, dimensions, what, milli << 2 | (3 if rank else 1)
-
-
-def pack(told: list[int]) -> bytes:
-    """Contributions as bytes (``PACKED_DTYPE``), to be kept with the ticket until they change."""
-    number = len(told) // 4
-    packer = _PACKERS[number] if number < len(_PACKERS) else Struct("<" + "IIHq" * number)
-    return packer.pack(*told)
+        value = 1 | 2 << rank
+    else:
+        milli = round(1000 * (1 + (4 if answer.kind == CSAT else 6) * share_of(answer)))
+        value = milli << 2 | (3 if rank else 1)
+    _put(told, answer.moment.at, answer.under.dimensions, ANSWERS[answer.kind].what, value)
 
 
 def change(before: bytes, after: bytes) -> tuple[bytes, bytes]:

@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 from streams.attributes import AttributeGraph, State
 from streams.calendars import DAY_MS, AlwaysOpen
 from streams.config import DomainConfig
-from streams.history import CREATED, DELETED, KIND, ROWS, SIZE, SOLVED, Contact
+from streams.history import CREATED, DELETED, SIZE, SOLVED, Contact
 from streams.sla import Instance, instances
-from streams.story import Answer, Moment, Row, Sent, Story, begin, describe, tell
+from streams.story import Answer, Moment, Sent, Story, at_of, begin, describe, first_of, tell
 
 NO_STATUS: Final = -1
 """The status of a ticket that was merged before it began."""
@@ -42,7 +42,7 @@ class NextReply(NamedTuple):
 class Facts:
     """The facts of one ticket at one time; what has not happened is None, 0 or empty.
 
-    What an instance does not set is found on the class: most tickets lack most facts.
+    What is not set is as it stands here: most tickets lack most facts.
     """
 
     deleted: bool = False
@@ -138,29 +138,29 @@ def facts(
 
     ``contact``: what the customer's other tickets say of this one.
     """
-    rows: list[Row] = list(ROWS(records))
-    last_at = rows[-1][0]
+    packed = bytes(records)
+    last_at = at_of(packed, len(packed) // SIZE - 1)
     found = Facts(max(now, last_at), last_at)
-    if DELETED in records[KIND::SIZE]:
+    if first_of(packed, DELETED) >= 0:
         found.deleted = True
         return found
     state = graph.root
     patches: list[str] = []
-    if rows[0][1] != CREATED:
-        begun = begin(rows, patches, names)
+    if first_of(packed, CREATED) != 0:
+        begun = begin(packed, patches, names)
         if begun is None:
             return found
-        rows, merged = begun
+        packed, merged_into = begun
         for patch in patches:
             state = graph.after(state, patch)
-        if merged is not None:
-            story = tell(rows[:1], state, patches, names, graph)
-            describe(story, rows, 1, names, graph)
+        if merged_into:
+            story = tell(packed[:SIZE], state, patches, names, graph)
+            describe(story, packed, 1, names, graph)
             _describe(found, story)
-            found.merged_into = names[merged[4] - 1]
+            found.merged_into = names[merged_into - 1]
             found.status = NO_STATUS
             return found
-    story = tell(rows, state, patches, names, graph)
+    story = tell(packed, state, patches, names, graph)
     _describe(found, story)
     _times(found, story)
     _messages(found, story)
@@ -219,8 +219,13 @@ def _messages(found: Facts, story: Story) -> None:
     found.agent_replies = story.replies
     found.agents = len(story.agents)
     found.channel_switches = story.channel_switches
-    later = [at for at in story.customer_at if at > created]
-    found.customer_messages = len(later) + 1 if story.creation.state.started_by_customer else len(story.customer_at)
+    messages = len(story.customer_at)
+    if story.creation.state.started_by_customer:
+        messages = 1
+        for at in story.customer_at:
+            if at > created:
+                messages += 1
+    found.customer_messages = messages
     touch = story.first_touch
     if touch is not None:
         found.first_touch = touch

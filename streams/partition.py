@@ -346,9 +346,12 @@ class Partition:
 
     def _due(self, found: Facts, soonest: int, leaves_soonest: int) -> int:
         """When time alone changes the ticket, or it leaves the horizon; 0 for never."""
+        due = found.changes_at or 0
         leave_at = self._leave_at(found)
-        times = [time for time in (found.changes_at, leave_at and max(leave_at, leaves_soonest)) if time]
-        return max(soonest, min(times)) if times else 0
+        if leave_at:
+            leave_at = max(leave_at, leaves_soonest)
+            due = min(due, leave_at) if due else leave_at
+        return max(soonest, due) if due else 0
 
     def _due_of(self, key: bytes) -> int | None:
         rest = self._resting.get(key)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final, NamedTuple
 
+from librt.strings import BytesWriter, write_i64_le
+
 from schemas.outputs import SlaEvent
 from streams.facts import Facts
 from streams.measures import TARGETS
@@ -16,6 +18,7 @@ from streams.policies import PolicyNames
 from streams.sla import AT_RISK, BREACHED, CANCELLED, MET, RETRACTED, Instance
 
 _KINDS: Final = (AT_RISK, BREACHED, MET, CANCELLED)
+_KIND: Final = {kind: number for number, kind in enumerate(_KINDS)}
 _ENTRY: Final = Struct("<BBHQQH")
 """Kind, target, number of the instance, start, when it became so, policy."""
 
@@ -31,37 +34,34 @@ class Raised(NamedTuple):
     policy: int
 
 
-def raised(facts: Facts, policies: PolicyNames) -> list[Raised]:
-    """What holds of a ticket's instances, in their order."""
-    found: list[Raised] = []
+def raised(facts: Facts, policies: PolicyNames) -> bytes:
+    """What holds of a ticket's instances, in their order, packed: as it is kept with the ticket."""
+    packed = BytesWriter()
     for instance in facts.sla:
         if instance.at_risk_raised and instance.at_risk_at is not None:
-            found.append(_of(instance, AT_RISK, instance.at_risk_at, policies))
+            _put(packed, instance, AT_RISK, instance.at_risk_at, policies)
         if instance.breached_at is not None:
-            found.append(_of(instance, BREACHED, instance.breached_at, policies))
+            _put(packed, instance, BREACHED, instance.breached_at, policies)
         elif instance.ended_at is not None:
-            found.append(_of(instance, instance.outcome, instance.ended_at, policies))
-    return found
+            _put(packed, instance, instance.outcome, instance.ended_at, policies)
+    return packed.getvalue()
 
 
-def _of(instance: Instance, kind: str, at: int, policies: PolicyNames) -> Raised:
-    return Raised(
-        _KINDS.index(kind),
-        TARGETS.index(instance.target),
-        instance.number,
-        instance.started_at,
-        at,
-        policies.number(instance.policy),
-    )
-
-
-def pack(entries: list[Raised]) -> bytes:
-    """What was raised, as it is kept with the ticket."""
-    return b"".join([_ENTRY.pack(*entry) for entry in entries])
+def _put(packed: BytesWriter, instance: Instance, kind: str, at: int, policies: PolicyNames) -> None:
+    """Write one ``_ENTRY``."""
+    number, policy = instance.number, policies.number(instance.policy)
+    packed.append(_KIND[kind])
+    packed.append(instance.rank)
+    packed.append(number & 0xFF)
+    packed.append(number >> 8)
+    write_i64_le(packed, instance.started_at)
+    write_i64_le(packed, at)
+    packed.append(policy & 0xFF)
+    packed.append(policy >> 8)
 
 
 def unpack(packed: bytes) -> list[Raised]:
-    """The inverse of :func:`pack`."""
+    """The inverse of :func:`raised`."""
     return [Raised(*entry) for entry in _ENTRY.iter_unpack(packed)]
 
 

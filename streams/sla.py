@@ -6,12 +6,11 @@ durations milliseconds of business time.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from streams.calendars import Calendar
 from streams.history import SOLVED
 from streams.measures import TARGETS
-from streams.policies import Policy
 from streams.story import BY_MERGE, BY_SOLVE, Moment, Story, Wait
 
 ACTIVE: Final = "active"
@@ -31,7 +30,8 @@ COUNTING: Final[dict[str, frozenset[int]]] = {
     "resolution": frozenset((_NEW, _OPEN, _PENDING, _ON_HOLD)),
 }
 """In which statuses the clock of a target runs."""
-_NEVER: Final = 1 << 62
+_NEVER: Final = 1 << 61
+"""Later than any time. More would be slow: compiled code keeps such numbers as objects."""
 
 
 class Instance:
@@ -48,14 +48,16 @@ class Instance:
         "outcome",
         "overrun_ms",
         "policy",
+        "rank",
         "remaining_ms",
         "started_at",
         "target",
     )
 
-    def __init__(self, target: str, started_at: int) -> None:
-        self.target = target
-        """One of ``streams.measures.TARGETS``."""
+    def __init__(self, rank: int, started_at: int) -> None:
+        self.rank = rank
+        """The place of its target in ``streams.measures.TARGETS``."""
+        self.target = TARGETS[rank]
         self.started_at = started_at
         self.number = 1
         """Which one of this target and start."""
@@ -117,25 +119,25 @@ class Clock:
         return Clock(spans, places)
 
 
-Span = tuple[int, Policy | None, int]
-"""From when a policy is in force for a wait, and the place in the history of the event that brought it."""
-
-
-class Counted(NamedTuple):
+class Counted:
     """One wait for a target."""
 
-    wait: Wait
-    clock: Clock
-    policies: list[Span]
-    """Those in force along it."""
-    solved: list[tuple[int, int]]
-    """From when until when the ticket lay solved, for a clock that goes on after a reopening."""
+    __slots__ = ("clock", "policies", "solved", "wait")
+
+    def __init__(self, wait: Wait, clock: Clock, policies: list[Moment], solved: list[tuple[int, int]]) -> None:
+        self.wait = wait
+        self.clock = clock
+        self.policies = policies
+        """The moments from which the policies that are in force along it are, each by its state."""
+        self.solved = solved
+        """From when until when the ticket lay solved, for a clock that goes on after a reopening."""
 
 
 def counted(story: Story, target: str) -> list[Counted]:
     """The waits of a ticket for a target, in their order."""
-    if target in COUNTING:
-        begun, clock, solved = work_clock(story, COUNTING[target])
+    counting = COUNTING.get(target)
+    if counting is not None:
+        begun, clock, solved = work_clock(story, counting)
         return [] if begun is None else [Counted(begun, clock, _policies_at_work(story, begun), solved)]
     waits = story.updates
     if target == "first_reply":
@@ -155,40 +157,45 @@ def counted(story: Story, target: str) -> list[Counted]:
 
 def instances(story: Story, now: int) -> tuple[list[Instance], int | None]:
     """All instances of a ticket's targets, and the next time at which one of them changes although nothing happens."""
-    targets = {target for moment in story.states if moment.state.policy for target in moment.state.policy.targets}
     found: list[Instance] = []
     changes_at = _NEVER
-    for target in TARGETS:
-        if target not in targets:
+    for rank, target in enumerate(TARGETS):
+        if not _is_promised(story, rank):
             continue
         for one in counted(story, target):
-            changes_at = min(changes_at, _judge(target, one, now, found))
-    found.sort(key=_order)
-    numbers: dict[tuple[str, int], int] = {}
-    for instance in found:
-        key = instance.target, instance.started_at
-        instance.number = numbers[key] = numbers.get(key, 0) + 1
+            changes_at = min(changes_at, _judge(rank, one, now, found))
+    # Those of one start stay in the order of the targets, and those of one target as they followed each other.
+    for number in range(1, len(found)):
+        if found[number].started_at < found[number - 1].started_at:
+            found.sort(key=_started_at)
+            break
+    for number in range(1, len(found)):
+        before, instance = found[number - 1], found[number]
+        if instance.rank == before.rank and instance.started_at == before.started_at:
+            instance.number = before.number + 1
     return found, None if changes_at == _NEVER else changes_at
 
 
-def _order(instance: Instance) -> tuple[int, int]:
-    """Those of one target and start stay as they followed each other."""
-    return instance.started_at, TARGETS.index(instance.target)
+def _is_promised(story: Story, rank: int) -> bool:
+    """Whether a policy that was once in force has the target of this place in ``TARGETS``."""
+    return any(moment.state.target_ms[rank] >= 0 for moment in story.states)
 
 
-def _policies_along(story: Story, wait: Wait) -> list[Span]:
+def _started_at(instance: Instance) -> int:
+    return instance.started_at
+
+
+def _policies_along(story: Story, wait: Wait) -> list[Moment]:
     """The policies in force along a wait; a change in the event that ends it is none any more."""
     last = _NEVER if wait.end is None else wait.end.place
-    start = wait.start
-    later = [
-        (moment.at, moment.state.policy, moment.place) for moment in story.states if start.place < moment.place < last
-    ]
-    return [(start.at, start.state.policy, start.place), *later]
+    return [wait.start, *[moment for moment in story.states if wait.start.place < moment.place < last]]
 
 
-def _policies_at_work(story: Story, wait: Wait) -> list[Span]:
+def _policies_at_work(story: Story, wait: Wait) -> list[Moment]:
     """The same; a change while the ticket is solved or closed takes effect at its reopening."""
-    found: list[Span] = [(wait.start.at, wait.start.state.policy, wait.start.place)]
+    found = [wait.start]
+    if len(story.states) == 1 and not story.reopens:
+        return found
     last = _NEVER if wait.end is None else wait.end.place
     status = story.statuses[0][1]
     following = 1
@@ -197,7 +204,7 @@ def _policies_at_work(story: Story, wait: Wait) -> list[Span]:
             status = story.statuses[following][1]
             following += 1
         if wait.start.place < moment.place < last and status < SOLVED:
-            found.append((moment.at, moment.state.policy, moment.place))
+            found.append(moment)
     return found
 
 
@@ -249,21 +256,23 @@ def _ran_until_solve(story: Story, counting: frozenset[int]) -> bool:
     return ran
 
 
-def _judge(target: str, one: Counted, now: int, found: list[Instance]) -> int:
+def _judge(rank: int, one: Counted, now: int, found: list[Instance]) -> int:
     """Add the instances of one wait to ``found``; when one of them changes by itself, ``_NEVER`` where none does."""
-    wait, clock, changes, solved = one
+    wait, clock, changes = one.wait, one.clock, one.policies
     started_at = wait.start.at
     end = _NEVER if wait.end is None else wait.end.at
     calendar: Calendar | None = None
     target_ms = share_ms = -1
     changed_at = share_changed_at = started_at
     running: Instance | None = None
-    for number, (begun, policy, event) in enumerate(changes):
-        until = changes[number + 1][0] if number + 1 < len(changes) else _NEVER
-        wanted_ms = -1 if policy is None else policy.targets.get(target, -1)
+    for number, change in enumerate(changes):
+        begun = change.at
+        until = changes[number + 1].at if number + 1 < len(changes) else _NEVER
+        policy = change.state.policy
+        wanted_ms = change.state.target_ms[rank]
         if policy is None or wanted_ms < 0:
             if running is not None and calendar is not None:
-                as_it_was = clock.before(event)
+                as_it_was = clock.before(change.place)
                 running.due_at = _not_before(changed_at, as_it_was.due(calendar, target_ms))
                 if not running.at_risk_raised:
                     running.at_risk_at = _not_before(share_changed_at, as_it_was.due(calendar, share_ms))
@@ -272,33 +281,38 @@ def _judge(target: str, one: Counted, now: int, found: list[Instance]) -> int:
             calendar = None
             target_ms = share_ms = -1
             continue
-        if calendar is None or target_ms != wanted_ms or calendar != policy.calendar:
+        if (
+            calendar is None
+            or target_ms != wanted_ms
+            or (calendar is not policy.calendar and calendar != policy.calendar)
+        ):
             calendar = policy.calendar
             target_ms = wanted_ms
             changed_at = begun
             share_ms = -1
             if running is None:
-                running = Instance(target, started_at)
+                running = Instance(rank, started_at)
                 found.append(running)
         if running is None:
             continue
         running.policy = policy.name
-        if share_ms != policy.at_risk_ms(target):
-            share_ms = policy.at_risk_ms(target)
+        if share_ms != change.state.at_risk_ms[rank]:
+            share_ms = change.state.at_risk_ms[rank]
             share_changed_at = begun
         due = _not_before(changed_at, clock.due(calendar, target_ms))
-        bound = min(until, end, now if due is None else min(now, due))
+        over = min(min(until, end), now)
+        bound = over if due is None else min(over, due)
         if not running.at_risk_raised:
             running.at_risk_at = _not_before(share_changed_at, clock.due(calendar, share_ms))
             running.at_risk_raised = running.at_risk_at is not None and running.at_risk_at < bound
         running.due_at = due
-        if due is not None and due < min(until, end, now):
+        if due is not None and due < over:
             running.outcome = BREACHED
             running.breached_at = due
             running.ended_at = None if wait.end is None else end
             running.end = wait.end
             running.overrun_ms = calendar.elapsed_ms(due, min(end, now))
-            for since, reopened in solved:
+            for since, reopened in one.solved:
                 if reopened > due:
                     running.overrun_ms -= calendar.elapsed_ms(max(since, due), reopened)
             running = None

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import read_i64_be
+from mypy_extensions import i64
+
 from streams.attributes import AttributeGraph, State
 from streams.history import (
     AGENT,
@@ -15,17 +18,16 @@ from streams.history import (
     CREATED,
     CUSTOMER,
     INTERNAL,
+    KIND,
     MERGED,
     MESSAGE,
+    SIZE,
     SOLVED,
     SURVEY_ANSWERED,
     SURVEY_SENT,
     UPDATED,
     score_of,
 )
-
-Row = tuple[int, int, int, int, int]
-"""At, kind, code, b, c (``streams.history``)."""
 
 BY_REPLY: Final = "reply"
 BY_SOLVE: Final = "solve"
@@ -134,14 +136,59 @@ class Story:
         return found
 
 
-def tell(rows: list[Row], before: State, patches: list[str], names: list[str], graph: AttributeGraph) -> Story:
-    """The story of a ticket whose first row is its creation; ``before`` and ``patches`` are what was set before it."""
-    at, _, status, customer, patch = rows[0]
-    patches.append(names[patch - 1])
-    state = graph.after(before, names[patch - 1])
-    creation = Moment(at, 0, state)
-    story = Story(creation, status, names[customer - 1], patches)
-    _Pass(story, names, graph).run(rows)
+def at_of(records: bytes, place: i64) -> i64:
+    """When the event at a place of a packed history happened."""
+    return read_i64_be(records, place * SIZE)
+
+
+def row_of(records: bytes, place: i64) -> i64:
+    """What else facts read of an event, as one number: kind, code, b and c (``streams.history``), see the next four."""
+    return read_i64_be(records, place * SIZE + KIND)
+
+
+def kind_of(row: i64) -> i64:
+    """The event's kind."""
+    return row >> 56
+
+
+def code_of(row: i64) -> i64:
+    """Status, author and visibility, or kind of survey."""
+    return row >> 48 & 0xFF
+
+
+def b_of(row: i64) -> i64:
+    """The number of a name: customer, channel or score."""
+    return row >> 32 & 0xFFFF
+
+
+def c_of(row: i64) -> i64:
+    """The number of a name: attributes, author, survey or ticket."""
+    return row & 0xFFFF_FFFF
+
+
+def first_of(records: bytes, kind: i64) -> i64:
+    """The place of the first event of a kind, -1 without one."""
+    number: i64 = len(records) // SIZE
+    place: i64 = 0
+    while place < number:
+        if kind_of(row_of(records, place)) == kind:
+            return place
+        place += 1
+    return -1
+
+
+def tell(records: bytes, before: State, patches: list[str], names: list[str], graph: AttributeGraph) -> Story:
+    """The story of a ticket whose first event is its creation; ``before`` and ``patches`` are what was set before it.
+
+    ``records``: the packed history (``streams.history``).
+    """
+    row = row_of(records, 0)
+    patch = names[c_of(row) - 1]
+    patches.append(patch)
+    state = graph.after(before, patch)
+    creation = Moment(at_of(records, 0), 0, state)
+    story = Story(creation, code_of(row), names[b_of(row) - 1], patches)
+    _Pass(story, names, graph).run(records)
     return story
 
 
@@ -160,7 +207,7 @@ class _Pass:
         self.channel = ""
         """Of the customer's last contact; '' before one."""
 
-    def run(self, rows: list[Row]) -> None:
+    def run(self, records: bytes) -> None:
         story = self.story
         creation = story.creation
         if story.status >= SOLVED:
@@ -170,7 +217,12 @@ class _Pass:
             story.first_waits.append(self.waiting)
         if story.reply_start is not None:
             self.channel = creation.state.channel
-        for place, (at, kind, code, b, c) in enumerate(rows):
+        number: i64 = len(records) // SIZE
+        place: i64 = 0
+        while place < number:
+            at = at_of(records, place)
+            row = row_of(records, place)
+            kind, code, b, c = kind_of(row), code_of(row), b_of(row), c_of(row)
             if kind == MESSAGE:
                 if code & INTERNAL:
                     if code & ~INTERNAL == AGENT:
@@ -200,8 +252,9 @@ class _Pass:
                 story.merged_into = self.names[c - 1]
                 story.merge = Moment(at, place, story.state)
                 self._end(story.merge, BY_MERGE)
-                describe(story, rows, place + 1, self.names, self.graph)
+                describe(story, records, place + 1, self.names, self.graph)
                 return
+            place += 1
         story.category = story.state.category
 
     def _survey_state(self) -> State:
@@ -223,7 +276,7 @@ class _Pass:
             self.update = Wait(moment)
             story.updates.append(self.update)
 
-    def _customer(self, moment: Moment, channel: int) -> None:
+    def _customer(self, moment: Moment, channel: i64) -> None:
         story = self.story
         story.customer_at.append(moment.at)
         name = self.names[channel - 1] if channel else story.state.channel
@@ -242,7 +295,7 @@ class _Pass:
                 self.waiting = Wait(moment)
                 story.next_waits.append(self.waiting)
 
-    def _updated(self, at: int, place: int, code: int, customer: int, patch: int) -> None:
+    def _updated(self, at: i64, place: i64, code: i64, customer: i64, patch: i64) -> None:
         story = self.story
         before = story.state
         if patch:
@@ -294,11 +347,13 @@ class _Pass:
             self.update = None
 
 
-def describe(story: Story, rows: list[Row], begin: int, names: list[str], graph: AttributeGraph) -> None:
+def describe(story: Story, records: bytes, begin: i64, names: list[str], graph: AttributeGraph) -> None:
     """What a merged ticket is described by in the end: nothing else of it goes on."""
     state = story.state
-    for _, kind, _, b, c in rows[begin:]:
-        if kind == UPDATED:
+    for place in range(begin, len(records) // SIZE):
+        row = row_of(records, place)
+        if kind_of(row) == UPDATED:
+            b, c = b_of(row), c_of(row)
             if c:
                 story.patches.append(names[c - 1])
                 state = graph.after(state, names[c - 1])
@@ -307,24 +362,29 @@ def describe(story: Story, rows: list[Row], begin: int, names: list[str], graph:
     story.category = state.category
 
 
-def begin(rows: list[Row], patches: list[str], names: list[str]) -> tuple[list[Row], Row | None] | None:
+def begin(records: bytes, patches: list[str], names: list[str]) -> tuple[bytes, int] | None:
     """Put the creation first; None without one.
 
     What stands before it in order sets attributes (added to ``patches``); messages and surveys of the creation's own
-    instant follow it. Also returns a merge that stands before it.
+    instant follow it. Also returns the number of the name of the ticket that a merge before it leads to, 0 without one.
     """
-    first = next((place for place, row in enumerate(rows) if row[1] == CREATED), None)
-    if first is None:
+    first = first_of(records, CREATED)
+    if first < 0:
         return None
-    creation = rows[first]
-    same_instant: list[Row] = []
-    merged: Row | None = None
-    for row in rows[:first]:
-        if row[1] == UPDATED:
-            if row[4]:
-                patches.append(names[row[4] - 1])
-        elif row[1] == MERGED:
-            merged = merged or row
-        elif row[0] == creation[0]:
-            same_instant.append(row)
-    return [creation, *same_instant, *rows[first + 1 :]], merged
+    created_at = at_of(records, first)
+    same_instant: list[bytes] = []
+    merged_into: i64 = 0
+    place: i64 = 0
+    while place < first:
+        row = row_of(records, place)
+        kind = kind_of(row)
+        if kind == UPDATED:
+            if c_of(row):
+                patches.append(names[c_of(row) - 1])
+        elif kind == MERGED:
+            merged_into = merged_into or c_of(row)
+        elif at_of(records, place) == created_at:
+            same_instant.append(records[place * SIZE : (place + 1) * SIZE])
+        place += 1
+    after = (first + 1) * SIZE
+    return b"".join([records[first * SIZE : after], *same_instant, records[after:]]), merged_into

@@ -12,7 +12,7 @@ from xxhash import xxh3_64_intdigest
 from schemas.outputs import CustomerTicket, TicketFacts
 from streams.attributes import AttributeGraph, Dimensions, Patch
 from streams.config import DomainConfig
-from streams.contributions import change, contributions, pack
+from streams.contributions import change, contributions
 from streams.customers import of_facts
 from streams.facts import Facts, facts
 from streams.history import History
@@ -20,7 +20,6 @@ from streams.live import SlaLabels
 from streams.policies import PolicyNames
 from streams.published import Output, encode, ticket_facts
 from streams.raised import events as sla_events
-from streams.raised import pack as pack_raised
 from streams.raised import raised
 from streams.sla import BREACHED, RETRACTED
 from streams.ticket import Ticket, Told
@@ -75,11 +74,11 @@ class Teller:
 
     def contributions(self, found: Facts) -> bytes:
         """What a ticket with these facts contributes to the figures, packed (``streams.contributions``)."""
-        return pack(contributions(found, self._business))
+        return contributions(found, self._business)
 
     def raised(self, found: Facts) -> bytes:
         """What it has raised of service-level agreements, packed (``streams.raised``)."""
-        return pack_raised(raised(found, self.policy_names)) if found.sla else b""
+        return raised(found, self.policy_names) if found.sla else b""
 
     def tell(self, key: bytes, held: Ticket, found: Facts, told: Told, making: Making) -> bool:
         """Tell what differs from what the ticket has told before; whether figures or service levels do."""

@@ -21,7 +21,7 @@ from streams.attributes import AttributeGraph, Dimensions
 from streams.batch import Told, batch
 from streams.cells import RESOLUTIONS, Panes, expand
 from streams.config import DomainConfig
-from streams.contributions import contributions, pack
+from streams.contributions import contributions
 
 _AT_ONCE: Final = 1_000
 _EVENTS: Final = """\
@@ -142,7 +142,7 @@ def _hours(
     """By hour what is added to its cells (a negative amount is taken back)."""
     panes = Panes(RESOLUTIONS["hour"], None)
     for tickets, sign in ((after, 1), (before, -1)):
-        packed = b"".join(pack(contributions(told.facts, config.policies.business)) for told in tickets.values())
+        packed = b"".join(contributions(told.facts, config.policies.business) for told in tickets.values())
         if packed:
             panes.add(*expand(packed, sign))
     hours: dict[int, list[dict[str, Any]]] = {}

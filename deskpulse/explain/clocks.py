@@ -22,7 +22,6 @@ from streams.sla import (
     MET,
     Counted,
     Instance,
-    Span,
     counted,
 )
 from streams.story import Moment, Story
@@ -62,7 +61,8 @@ def _of_wait(
     name = ""
     number = 0
     running: Named | None = None
-    for at, policy, _ in steps:
+    for step in steps:
+        at, policy = step.at, step.state.policy
         if running is not None and _is_over(running[1], at):
             running = None
         if policy is None or target not in policy.targets:
@@ -91,7 +91,9 @@ def _is_over(instance: Instance, at: int) -> bool:
     return instance.breached_at is not None and instance.breached_at < at
 
 
-def _of_instance(facts: Facts, story: Story, label: str, instance: Instance, begun: int, steps: Sequence[Span]) -> Told:
+def _of_instance(
+    facts: Facts, story: Story, label: str, instance: Instance, begun: int, steps: Sequence[Moment]
+) -> Told:
     ends = [one for one in (instance.breached_at, instance.ended_at) if one is not None]
     yield from _pauses(story, label, instance, begun, min(ends, default=facts.as_of))
     if instance.at_risk_raised and instance.at_risk_at is not None:
@@ -144,9 +146,10 @@ def why_ended(story: Story, instance: Instance) -> str:
     return "the solve" if any(instance.end is solve for solve in story.solves) else _REPLY
 
 
-def why_breached(instance: Instance, steps: Sequence[Span]) -> str:
+def why_breached(instance: Instance, steps: Sequence[Moment]) -> str:
     """Why an instance breached when it did."""
-    changes = [policy for moment, policy, _ in steps[1:] if moment == instance.breached_at and policy is not None]
+    policies = [step.state.policy for step in steps[1:] if step.at == instance.breached_at]
+    changes = [policy for policy in policies if policy is not None]
     if changes:
         over = business(changes[-1].targets.get(instance.target, 0))
         return f"the {over} of policy {changes[-1].name} were over when it came to hold"
