@@ -47,6 +47,7 @@ from schemas.outputs import ATTRIBUTES
 
 RECORD: Final = Struct(">QQ8sBBHI")
 SIZE: Final = RECORD.size
+_pack_record: Final = RECORD.pack
 KIND: Final = 24
 """Where in a record its kind stands."""
 ROW: Final = Struct(">Q16xBBHI")
@@ -101,6 +102,7 @@ _HEADER: Final = Struct(">BI")
 _CONTACT: Final = Struct(">HQQ")
 _decode_names: Final = msgspec.msgpack.Decoder(list[str]).decode
 _decode_patch: Final = msgspec.json.Decoder(dict[str, str]).decode
+_digest: Final = xxh3_64_digest
 _encode_names: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -126,7 +128,7 @@ class Contact(NamedTuple):
 class History:
     """The set of one ticket's events while it is worked on."""
 
-    __slots__ = ("_disordered", "_name_bytes", "contact", "erased", "names", "records")
+    __slots__ = ("_disordered", "_last", "_name_bytes", "contact", "erased", "names", "records")
 
     def __init__(
         self, names: list[str] | None = None, records: bytes | bytearray = b"", contact: Contact | None = None
@@ -136,6 +138,8 @@ class History:
         self.names = [] if names is None else names
         self.records = bytearray(records)
         self._disordered = False
+        self._last = b""
+        """The last of the records, empty while it is to be looked for: to cut it out for each event took its time."""
         self._name_bytes = -1
         self.erased = len(records) == SIZE and records[KIND] == DELETED and records[KIND + 1] == ERASES
         """Whether all that is kept is that it was erased. Its names stay until it is packed, for those who have to tell
@@ -159,28 +163,30 @@ class History:
         """
         if self.erased and not erases(event):
             return KNOWN
-        digest = xxh3_64_digest(event.id.encode())
+        digest = _digest(event.id.encode())
         records = self.records
-        known = records.find(digest)
+        known = records.find(digest) if records else -1
         if known >= 0 and (place := self._place_of(digest, known)) >= 0 and not erases(event):
             if (at, event.seq + 2**63) >= RECORD.unpack_from(records, place)[:2]:
                 return KNOWN
             record = self._pack(at, digest, event)
             del records[place : place + SIZE]
+            self._last = b""
             self._append(record)
             return REPLACED
-        if len(records) >= MOST_EVENTS * SIZE and not isinstance(event, TicketDeleted):
+        if len(records) >= MOST_EVENTS * SIZE and type(event) is not TicketDeleted:
             raise HistoryFullError(
                 f"the ticket has {MOST_EVENTS:,} events already; its producer seems to repeat itself"
             )
         record = self._pack(at, digest, event)
-        if record[KIND] == DELETED and record[KIND + 1] == ERASES:
+        if erases(event):
             return self._erase(record)
         self._append(record)
         return ADDED
 
     def _erase(self, record: bytes) -> int:
         """Keep this erasure alone, or the one that is there already: the first in history order."""
+        self._last = b""
         if self.erased:
             if record >= bytes(self.records):
                 return KNOWN
@@ -201,9 +207,10 @@ class History:
 
     def _append(self, record: bytes) -> None:
         records = self.records
-        if records and records[-SIZE:] > record:
+        if records and (self._last or records[-SIZE:]) > record:
             self._disordered = True
         records += record
+        self._last = record
 
     def put_in_order(self) -> None:
         """Put the records in history order; to be called before they are read. Adding leaves them as they come."""
@@ -211,55 +218,57 @@ class History:
             records = self.records
             self.records = bytearray(b"".join(sorted([records[i : i + SIZE] for i in range(0, len(records), SIZE)])))
             self._disordered = False
+            self._last = b""
 
     def _pack(self, at: int, digest: bytes, event: AnyEvent) -> bytes:
         number = self._number
         code = b = c = 0
-        if isinstance(event, MessageSent):
+        if type(event) is MessageSent:
             what = MESSAGE
             code = AUTHOR_CODE[event.author] | (INTERNAL if event.visibility == "internal" else 0)
             if event.channel is not UNSET:
                 b = number(event.channel)
             c = number(event.author_id)
-        elif isinstance(event, TicketUpdated):
+        elif type(event) is TicketUpdated:
             what = UPDATED
             code = 0 if event.status is UNSET else STATUS_CODE[event.status] + 1
             if event.customer_id is not UNSET:
                 b = number(event.customer_id)
             if patch := patch_of(event):
                 c = number(patch)
-        elif isinstance(event, TicketCreated):
+        elif type(event) is TicketCreated:
             what = CREATED
             code = STATUS_CODE[event.status]
             b = number(event.customer_id)
             c = number(patch_of(event))
-        elif isinstance(event, SurveySent):
+        elif type(event) is SurveySent:
             what = SURVEY_SENT
             code = SURVEY_CODE[event.kind]
             c = number(event.survey_id)
-        elif isinstance(event, SurveyAnswered):
+        elif type(event) is SurveyAnswered:
             what = SURVEY_ANSWERED
             code = SURVEY_CODE[event.kind]
             low, high = event.scale
             b = number(f"{event.score!r},{low!r},{high!r}")
             c = number(event.survey_id)
-        elif isinstance(event, TicketMerged):
+        elif type(event) is TicketMerged:
             what = MERGED
             c = number(event.into)
         else:
             what = DELETED
-            code = ERASES if event.erase else 0
-        return RECORD.pack(at, event.seq + 2**63, digest, what, code, b, c)
+            code = ERASES if erases(event) else 0
+        return _pack_record(at, event.seq + 2**63, digest, what, code, b, c)
 
     def _number(self, name: str) -> int:
         names = self.names
-        if name in names:
-            return names.index(name) + 1
+        for place, known in enumerate(names):
+            if known == name:
+                return place + 1
         if len(names) >= MOST_NAMES:
             raise HistoryFullError(f"the ticket has more than {MOST_NAMES} distinct people, surveys and attributes")
         if len(names) >= _FEW_NAMES:
             if self._name_bytes < 0:
-                self._name_bytes = sum([len(known.encode()) for known in names])
+                self._name_bytes = sum([len(held.encode()) for held in names])
             if self._name_bytes + len(name.encode()) > MOST_NAME_BYTES:
                 raise HistoryFullError(
                     f"the ticket's people, surveys and attributes take over {MOST_NAME_BYTES:,} bytes"
@@ -289,7 +298,7 @@ class History:
 
 def erases(event: AnyEvent) -> bool:
     """Whether the event erases its ticket."""
-    return isinstance(event, TicketDeleted) and event.erase
+    return type(event) is TicketDeleted and event.erase
 
 
 def decode(value: bytes) -> tuple[list[str], bytes, Contact | None]:
@@ -328,7 +337,7 @@ _CREATION_VALUES: Final = {"origin": "customer", "handler": "human"}
 def patch_of(event: TicketCreated | TicketUpdated) -> str:
     """The attributes that an event sets, as one text (a JSON object of codes and values), '' of none."""
     values = (
-        isinstance(event, TicketCreated),
+        type(event) is TicketCreated,
         event.channel,
         event.priority,
         event.team,
