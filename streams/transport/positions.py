@@ -55,6 +55,11 @@ class Positions:
         if highwater == end:
             self._exhausted.add(tp)
 
+    def guess(self, tp: TP, highwater: int) -> None:
+        """``tp`` goes as far as this at least, as heard once: it may be from before the assignment, and prove no end."""
+        if highwater > self.ends[tp]:
+            self.highwaters[tp] = highwater
+
     def batches(self, messages: Sequence[Message]) -> list[Batch]:
         """The records of ``messages`` by partition; their ends and errors are noted. Raises :class:`ReadError`."""
         if any(map(Message.error, messages)):

@@ -276,8 +276,7 @@ class Reader:
             self.positions.hear(batch.tp, high)
         for tp in self.positions.unheard:
             _, high = self._consumer.get_watermark_offsets(TopicPartition(*tp), cached=True)
-            if high >= 0:
-                self.positions.hear(tp, high)
+            self.positions.guess(tp, high)
         return batches
 
     def _on_error(self, error: KafkaError) -> None:
