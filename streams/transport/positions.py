@@ -56,7 +56,7 @@ class Positions:
             self._exhausted.add(tp)
 
     def guess(self, tp: TP, highwater: int) -> None:
-        """``tp`` goes as far as this at least, as heard once: it may be from before the assignment, and prove no end."""
+        """``tp`` goes as far as this at least, as heard once: perhaps before its assignment, so it proves no end."""
         if highwater > self.ends[tp]:
             self.highwaters[tp] = highwater
 
