@@ -9,6 +9,7 @@ Totals are always summed from the cells, never carried along, so they cannot dri
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -30,6 +31,10 @@ RESOLUTIONS: Final[dict[str, int]] = {"minute": 1, "hour": 60}
 """Width of a pane in minutes."""
 
 _BOUNDS: Final = np.array(buckets.BOUNDS_MS)
+_NAMES: Final = np.full(1 << MEASURE_BITS, None, dtype=object)
+"""The name of each measure by its number: numpy finds the names of many at once. None of a number that is no measure,
+which no record can be made of."""
+_NAMES[list(NAME_OF)] = list(NAME_OF.values())
 
 
 class Entries:
@@ -139,16 +144,9 @@ class Panes:
         lengths = np.searchsorted(keys, (cells + 1) << MEASURE_BITS) - starts
         ends = np.cumsum(lengths)
         places = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
-        measures = list(map(NAME_OF.__getitem__, (keys[places] & MEASURE_MASK).tolist()))
-        values = amounts[places].tolist()
-        start = 0
-        for cell, end in zip(cells.tolist(), ends.tolist(), strict=True):
-            yield (
-                (cell >> DIMENSION_BITS) * self.width,
-                cell & _DIMENSION_MASK,
-                dict(zip(measures[start:end], values[start:end], strict=True)),
-            )
-            start = end
+        measures = zip(_NAMES[keys[places] & MEASURE_MASK].tolist(), amounts[places].tolist(), strict=True)
+        for cell, length in zip(cells.tolist(), lengths.tolist(), strict=True):
+            yield (cell >> DIMENSION_BITS) * self.width, cell & _DIMENSION_MASK, dict(islice(measures, length))
 
     def forget_dirty(self) -> None:
         """Take all cells as published."""

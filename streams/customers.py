@@ -177,10 +177,9 @@ class Customers:
                     entry.repeat_at, entry.recovered_at = known.repeat_at, known.recovered_at
 
     def _entries(self, key: bytes) -> dict[str, Entry] | None:
-        try:
+        if key in self._touched:
             return self._touched[key]
-        except KeyError:
-            rest = self._resting.get(key)
+        rest = self._resting.get(key)
         if rest is None:
             return {}
         return None if rest == CROWD else {entry.ticket_id: entry for entry in decode_entries(rest)}
