@@ -175,10 +175,11 @@ class Consumer(faust_consumer.Consumer):
         """The first partition of which not all was read."""
         if self._reader.has_ready:
             return "records are ready and are not taken"
-        ends = dict(self._reader.positions.ends)
+        positions = self._reader.positions
+        passed = {tp: positions.passed(tp) for tp in list(positions.ends)}
         try:
             async with asyncio.timeout(_THREAD_SECONDS):
-                for tp, end in ends.items():
+                for tp, end in passed.items():
                     _, there = await self._watermarks(tp, _LOOK_ASK_SECONDS)
                     if there > end:
                         flow = "active" if self.flow_active else "not active"

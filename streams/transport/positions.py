@@ -35,6 +35,11 @@ class Positions:
         """The next offset after all that was read of ``tp``, and whether there was nothing beyond it."""
         return self.ends.get(tp, 0), tp in self._exhausted
 
+    def passed(self, tp: TP) -> int:
+        """As :meth:`end_of`, but behind the markers of transactions, too, that no record followed yet."""
+        end, exhausted = self.end_of(tp)
+        return max(end, self.highwaters.get(tp, 0)) if exhausted else end
+
     @property
     def unheard(self) -> list[TP]:
         """The partitions of which it is not known how far they go."""

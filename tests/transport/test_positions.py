@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from confluent_kafka import KafkaError, Message
 from faust.types import TP
 
 from streams.transport.positions import Positions
@@ -31,3 +32,13 @@ def test_what_was_heard_with_the_records_proves_the_end():
     positions.hear(_TP, 1_000)
 
     assert positions.end_of(_TP) == (1_000, True)
+
+
+def test_what_only_markers_of_transactions_follow_is_read_to_its_end():
+    positions = Positions({_TP: 5})
+    end = Message(topic=_TP.topic, partition=_TP.partition, offset=6, error=KafkaError(KafkaError._PARTITION_EOF))
+
+    assert positions.batches([end]) == []
+
+    assert positions.passed(_TP) == 6
+    assert positions.end_of(_TP) == (5, True)
