@@ -23,7 +23,7 @@ demo: install
 	$(BIN)/deskpulse demo $(ARGS)
 
 test: install lint
-	$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -188,17 +188,26 @@ def _start_ms(start: datetime | None, days: float, now_ms: int) -> int:
 
 @contextmanager
 def _until_told(seconds: float | None) -> Iterator[Any]:
-    """A question that is true once SIGINT or SIGTERM came or the time is over: what is on its way still arrives."""
+    """A question that is true once SIGINT or SIGTERM came or the time is over: what is on its way still arrives.
+
+    Time begins when it is asked first: until then the brokers may be slow to answer.
+    """
     told = False
-    until = None if seconds is None else time.monotonic() + seconds
+    until: float | None = None
 
     def stop(*_: object) -> None:
         nonlocal told
         told = True
 
+    def is_over() -> bool:
+        nonlocal until
+        if until is None and seconds is not None:
+            until = time.monotonic() + seconds
+        return told or (until is not None and time.monotonic() >= until)
+
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: told or (until is not None and time.monotonic() >= until)
+        yield is_over
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
