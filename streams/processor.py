@@ -61,7 +61,7 @@ _TICK_SECONDS: Final = 0.1
 """How often time goes on. A timer is noticed after half of this on average."""
 _BEHIND_RECORDS: Final = 50_000
 """With more records unread than this a worker is catching up, and nobody can look at its figures to the second."""
-_CATCH_UP_SECONDS: Final = 15.0
+_CATCH_UP_SECONDS: Final = 5.0
 """The least time between cuts while catching up: a ticket's facts are then derived once for more of its events."""
 _DUE_SECONDS: Final = 0.25
 """The least time between cuts when something is due: a breach is to be seen within a second."""
