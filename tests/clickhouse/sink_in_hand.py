@@ -81,9 +81,11 @@ class Sink:
             wait=soon,
         )
         self._tasks: list[asyncio.Task[Any]] = []
+        self._clients: list[Client] = []
 
     def connected(self) -> Client:
         client = connect(self.target)
+        self._clients.append(client)
         migrate(client, self.target.database)
         return client
 
@@ -96,6 +98,9 @@ class Sink:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # The engine in the process lives as long as a client of it, and there can't be one on another folder meanwhile.
+        for client in self._clients:
+            client.close()
 
     def give(self, *batches: Batch) -> asyncio.Task[None]:
         """Hand over batches, one after the other, as far as they are taken."""

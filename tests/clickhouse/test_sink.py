@@ -366,7 +366,8 @@ def test_what_is_inserted_is_let_go_without_the_cyclic_collector(database: tuple
     finally:
         tracemalloc.stop()
         gc.enable()
-    assert held < megabyte
+    # Threads of other tests may hold something, too; what is not let go is all ten.
+    assert held < 5 * megabyte
 
 
 def test_what_is_committed_is_let_go_before_the_next_comes(engine: ClickHouseTarget) -> None:

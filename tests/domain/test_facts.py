@@ -43,21 +43,14 @@ def delivered(data: st.DataObject, events: list[AnyEvent]) -> list[AnyEvent]:
 
 @settings(max_examples=300)
 @given(histories(), configs(), st.data())
-def test_facts_are_those_of_the_oracle(events: list[AnyEvent], config: DomainConfig, data: st.DataObject) -> None:
+def test_facts_and_the_instances_of_targets_are_those_of_the_oracle(
+    events: list[AnyEvent], config: DomainConfig, data: st.DataObject
+) -> None:
     now_ms = data.draw(nows_ms(events))
     found = batch(delivered(data, events), now_ms, config)
     assert {ticket: oracle.comparable(one.record) for ticket, one in found.items()} == oracle.facts(
         events, now_ms, config
     )
-
-
-@settings(max_examples=300)
-@given(histories(), configs(), st.data())
-def test_the_instances_of_targets_are_those_of_the_oracle(
-    events: list[AnyEvent], config: DomainConfig, data: st.DataObject
-) -> None:
-    now_ms = data.draw(nows_ms(events))
-    found = batch(delivered(data, events), now_ms, config)
     assert {ticket: [told(instance) for instance in one.facts.sla] for ticket, one in found.items()} == oracle.sla(
         events, now_ms, config
     )

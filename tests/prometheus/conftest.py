@@ -12,9 +12,9 @@ LIVE = [madeup.live(seed=1, per_hour=300, teams=2), madeup.live(seed=2, per_hour
 """Three workers of one desk; the third owns partitions to which nothing came."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes the three workers."""
+    """A Prometheus that scrapes the three workers; it takes a tenth of a core, so not longer than it is asked."""
     workers = [Worker(free_port(), live=live) for live in LIVE]
     with (
         running(workers[0]),
