@@ -6,7 +6,9 @@ STAMP := $(VENV)/.installed
 
 .PHONY: demo test lint audit simulate bench chaos fuzz soak lock clean generate install
 
+# Bytecode at once, also where Python is told to write none (PYTHONDONTWRITEBYTECODE): a worker would compile it at each start.
 install: $(STAMP)
+	@$(BIN)/python -m compileall -q deskpulse schemas sinks sources streams tests bench
 	@$(BIN)/python -m deskpulse.compile
 
 $(STAMP): requirements.lock pyproject.toml

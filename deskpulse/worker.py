@@ -258,6 +258,7 @@ def _run(settings: Settings, lives: Lives) -> None:
     wait_for_name(settings.kafka.client(), groups, settings.worker.id, settings.worker.session_timeout.total_seconds())
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(_YOUNG_OBJECTS, 50, 1_000)
     # Quiet: its spinner and its smileys are for a terminal, and this is a log.
     worker = _Worker(

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Final, cast
 
 import faust
+from faust.tables import TableManager
 from faust.types import AgentT, TopicT
 
 from streams.clients import LOG, ClientSettings
@@ -33,6 +34,15 @@ def fail(app: faust.App, error: BaseException) -> None:
     if not isinstance(app, App):
         raise TypeError(f"fail() ends a streams.transport.App, not a {type(app).__name__}")
     app.fail(error)
+
+
+class _NoTables(TableManager):
+    """State is not kept in Faust's tables."""
+
+    async def on_start(self) -> None:
+        """As Faust does it, without the second that it first waits for tables to be registered."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class App(faust.App):
@@ -76,6 +86,7 @@ class App(faust.App):
             "topic_disable_leader": True,
             "stream_buffer_maxsize": _BATCHES_AHEAD,
             "stream_recovery_delay": 0.0,
+            "TableManager": _NoTables,
         }
         super().__init__(id, **{**settings, **options})
 

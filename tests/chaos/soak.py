@@ -73,7 +73,8 @@ def soak(
             if worker.stop():
                 raise BenchError(f"worker {worker.name} did not end in order")
         findings = count(desk.client, desk.partitions)
-        faults = _recoveries(desk, conductor, _IN_FLIGHT_SECONDS * rate)
+        in_flight = _IN_FLIGHT_SECONDS * rate
+        faults = _recoveries(desk, conductor, in_flight)
         told: dict[str, Any] = {
             "seconds": round(ended - began),
             "rate": round(feed.sent / (ended - began)),
@@ -82,7 +83,7 @@ def soak(
             "replaced_themselves": sum(worker.lives_ended() for worker in desk.workers),
             "faults": faults,
             "slowest_seconds": max((one["lag_zero_after_seconds"] or seconds for one in faults), default=0.0),
-            "lag": _lags(desk, began, ended),
+            "lag": _lags(desk, began, ended, in_flight),
             "memory": {worker.name: _memory(worker, began, min(_WARM_SECONDS, seconds / 3)) for worker in desk.workers},
             **findings.counts,
             "lost": findings.lost,
@@ -152,7 +153,8 @@ def _recoveries(desk: Desk, conductor: Conductor, in_flight: float) -> list[dict
                 for moment in moments
                 if moment > at + 0.5
                 and _restarted(desk, at, moment)
-                and _lag(desk.workers, moment, desk.partitions) == 0
+                and (lag := _lag(desk.workers, moment, desk.partitions)) is not None
+                and lag <= in_flight
             ),
             None,
         )
@@ -166,13 +168,13 @@ def _restarted(desk: Desk, at: float, moment: float) -> bool:
     return all((one := _seen_at(worker, moment)) is not None and one.at > at + 0.3 for worker in desk.workers)
 
 
-def _lags(desk: Desk, began: float, ended: float) -> dict[str, Any]:
+def _lags(desk: Desk, began: float, ended: float, in_flight: float) -> dict[str, Any]:
     """How much was unread, over the whole run."""
     moments = [one.at for worker in desk.workers for one in worker.seen if began <= one.at <= ended]
     known = sorted(lag for at in moments if (lag := _lag(desk.workers, at, desk.partitions)) is not None)
     if not known:
         raise BenchError("the workers said nothing of themselves")
-    zero = sum(lag == 0 for lag in known) / len(known)
+    zero = sum(lag <= in_flight for lag in known) / len(known)
     told = {"p50": quantile(known, 0.5), "p99": quantile(known, 0.99), "most": known[-1]}
     waiting = sorted(one.sink_lag for worker in desk.workers for one in worker.seen if began <= one.at <= ended)
     told |= {"sink_p50": quantile(waiting, 0.5), "sink_most": waiting[-1]}
