@@ -16,13 +16,10 @@ from deskpulse.allocator import give_memory_back
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import CUSTOMERS, HISTORIES
 from sources.simulator import SimulatorConfig, simulate
-from streams.config import DAY_MS, DomainConfig
-from streams.customers import Customers
+from streams.config import DomainConfig
 from streams.disk import Disk
 from streams.kept import KeptPartition
-from streams.partition import Partition
 from streams.partitioner import partition_of
-from streams.shelf import Store
 from streams.watermark import Watermark
 
 PARTITIONS: Final = 4
@@ -59,13 +56,8 @@ def resident_mib() -> float:
 
 def opened(folder: Path | None) -> list[KeptPartition]:
     """All partitions, with what is on the disk of them."""
-
-    def make(tickets: Store | None, customers: Store | None) -> tuple[Partition, Customers]:
-        watermark = Watermark(INPUT_TOPICS, 0, event_clock=True)
-        return Partition(0, CONFIG, watermark, resting=tickets), Customers(7 * DAY_MS, customers)
-
     disks = [None if folder is None else Disk(folder / str(number), "bench", 0) for number in range(PARTITIONS)]
-    kept = [KeptPartition(0, make, disk) for disk in disks]
+    kept = [KeptPartition(0, CONFIG, Watermark(INPUT_TOPICS, 0, event_clock=True), disk) for disk in disks]
     for one in kept:
         one.restored()
     return kept

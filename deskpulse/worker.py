@@ -38,7 +38,8 @@ from streams.commit import CommitError, TransactionalCommitter
 from streams.dead_letters import TooManyDeadLettersError
 from streams.deadlines import HEARTBEATS_A_SESSION
 from streams.live import Health, LiveFigures
-from streams.processor import READ_TOPICS, Processor, ProcessorConfig
+from streams.offsets import READ_TOPICS
+from streams.processor import Processor, ProcessorConfig
 from streams.topics import check_topics, ensure_topics
 from streams.transport import App, fail
 

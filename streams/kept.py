@@ -14,11 +14,14 @@ from faust.types import TP
 
 from schemas.outputs import CUSTOMER_TICKETS, HISTORIES
 from streams import changelog, customers
+from streams.config import DAY_MS, DomainConfig
 from streams.customers import Customers
 from streams.partition import Partition
 from streams.published import Output
 from streams.restore import Records
 from streams.shelf import Store
+from streams.telling import Teller
+from streams.watermark import Watermark
 
 if TYPE_CHECKING:
     from streams.disk import Disk
@@ -40,19 +43,26 @@ class KeptPartition:
     def __init__(
         self,
         number: int,
-        make: Callable[[Store | None, Store | None], tuple[Partition, Customers]],
+        config: DomainConfig,
+        watermark: Watermark,
         disk: Disk | None,
+        teller: Teller | None = None,
     ) -> None:
+        """``teller``: by default one of its own, see ``Partition``."""
         self._number = number
         self._disk = disk
         self._all_derived = False
         """Whether all of what is committed was derived by the rules of now."""
-        if disk is None:
-            self.partition, self.customers = make(None, None)
-            return
-        from streams.disk import DiskShelf
+        tickets: Store | None = None
+        of_customers: Store | None = None
+        if disk is not None:
+            from streams.disk import DiskShelf
 
-        self.partition, self.customers = make(DiskShelf(disk, _TICKETS), DiskShelf(disk, _CUSTOMERS))
+            tickets, of_customers = DiskShelf(disk, _TICKETS), DiskShelf(disk, _CUSTOMERS)
+        self.partition = Partition(number, config, watermark, teller, tickets)
+        self.customers = Customers(config.fcr_days * DAY_MS, of_customers)
+        if disk is None:
+            return
         self.partition.restore(disk.items(_NOTES))
         self.customers.restore(disk.items(_CUSTOMER_NOTES))
         if disk.offset(HISTORIES) and disk.about(_FINGERPRINT) != self.partition.config.fingerprint:

@@ -18,57 +18,48 @@ from typing import Any, Final, cast
 from confluent_kafka import KafkaException
 from faust.types import TP
 
-from schemas.events import INPUT_TOPICS, TICKETS
+from schemas.events import INPUT_TOPICS
 from schemas.outputs import (
     CELLS,
     CHANGELOGS,
     CONTACTS,
-    CUSTOMER_TICKETS,
     CUSTOMERS,
-    DEAD_LETTERS,
     FACTS,
-    HISTORIES,
     INNER_TOPICS,
-    LATE,
     SLA_EVENTS,
-    WOULD_CHANGE_HEADER,
 )
 from streams.attributes import Patch
 from streams.clients import ClientSettings, Deadline, UnansweredError
-from streams.commit import ANY_PARTITION, Annotated, Cut, TransactionalCommitter
-from streams.config import DAY_MS, DomainConfig
-from streams.customers import Customers
+from streams.commit import Cut, TransactionalCommitter
+from streams.config import DomainConfig
+from streams.cutting import Cutting
 from streams.dead_letters import DeadLetterLimit
 from streams.deadlines import COMMIT_SECONDS
 from streams.failures import CommitExpelledError
 from streams.kept import KeptPartition, OpenDisk, open_disk
 from streams.live import Health, LiveFigures, SlaLabels
-from streams.partition import Counters, Partition, Refused
+from streams.offsets import READ_TOPICS, Offsets
+from streams.partition import Counters, Partition
 from streams.picture import picture
-from streams.published import Output
 from streams.restore import Changelogs, KafkaChangelogs
 from streams.retained import Retained
-from streams.shelf import Store
 from streams.telling import Teller
 from streams.transport import App, Batch, Consumer
 from streams.watermark import Watermark
 
-READ_TOPICS: Final = (*INPUT_TOPICS, *INNER_TOPICS)
-"""What a processor reads."""
 _PUBLISHED: Final = frozenset((FACTS, CELLS, SLA_EVENTS))
 _LOG: Final = logging.getLogger(__name__)
 _TICK_SECONDS: Final = 0.1
 """How often time goes on. A timer is noticed after half of this on average."""
-_BEHIND_RECORDS: Final = 50_000
-"""With more records unread than this a worker is catching up, and nobody can look at its figures to the second."""
+_BEHIND_RECORDS: Final = 5_000
+"""With more records unread than this, about half a second of what a worker can do, it is catching up, and nobody can
+look at its figures to the second."""
 _CATCH_UP_SECONDS: Final = 5.0
 """The least time between cuts while catching up: a ticket's facts are then derived once for more of its events."""
 _DUE_SECONDS: Final = 0.25
 """The least time between cuts when something is due: a breach is to be seen within a second."""
 _MOST_TICKETS: Final = 100_000
 """A cut is made early when so many tickets wait for it, and no batch is taken before it is made: a bound on memory."""
-_MANY_RECORDS: Final = 10_000
-"""So many records end a transaction between two partitions."""
 _RESTORE_SECONDS: Final = 600.0
 _SETTLE_SECONDS: Final = 5.0
 
@@ -136,10 +127,9 @@ class Processor:
         self._due = False
         """Something became due since the last cut that agreements may be about."""
         self._inner_read = self._inner_told = 0
-        self._applied: dict[tuple[str, int], int] = {}
+        self._offsets = Offsets(lambda tp: self._consumer.start_offset(tp))
         self._drops = 0
         """How often all state was let go: what was cut before that is the next owner's to commit."""
-        self._uncommitted: dict[tuple[str, int], int] = {}
         self._committing = asyncio.Lock()
         self._room = asyncio.Event()
         self._room.set()
@@ -161,9 +151,7 @@ class Processor:
         Raises ``streams.dead_letters.TooManyDeadLettersError`` where it has gone beyond the limit of refused records.
         """
         topic, number = batch.tp
-        expected = self._applied_to(batch.tp)
-        if batch.start != expected:
-            raise RuntimeError(f"{topic}[{number}]: a batch starts at {batch.start}, but {expected} is the next offset")
+        self._offsets.check(batch.tp, batch.start)
         if topic == CONTACTS:
             self._partitions[number].hear(cast(Any, batch))
         elif topic == CUSTOMERS:
@@ -176,13 +164,9 @@ class Processor:
             self._dead_letters.saw(topic, cast(Any, batch), letters, partition.counters.dead_letters)
         if topic in INNER_TOPICS:
             self._inner_read += len(batch)
-        self._applied[topic, number] = self._uncommitted[topic, number] = batch.end
+        self._offsets.apply(batch.tp, batch.end)
         if self._is_full():
             self._room.clear()
-
-    def _applied_to(self, tp: TP) -> int:
-        """The next offset to be applied."""
-        return self._applied.get((tp.topic, tp.partition), self._consumer.start_offset(tp))
 
     async def room(self) -> None:
         """Wait until there is room for another batch: what waits for a cut is bounded, however long a commit takes."""
@@ -293,11 +277,7 @@ class Processor:
 
     def _has_uncommitted(self, number: int) -> bool:
         kept = self._kept[number]
-        return bool(
-            kept.partition.pending
-            or kept.customers.pending
-            or any((topic, number) in self._uncommitted for topic in READ_TOPICS)
-        )
+        return bool(kept.partition.pending or kept.customers.pending or self._offsets.has_uncut(number))
 
     async def _cuts(self, *, prove: bool = False) -> AsyncIterator[Cut]:
         """Cut one partition after the other: each is whole with its own offsets, and others may be fed in between.
@@ -305,45 +285,20 @@ class Processor:
         Usually they share a transaction. What is much, as when catching up, has several, so that not all of it has to
         be held at once. ``prove``: also partitions without a change have an offset in it.
         """
-        records: list[tuple[str, int, list[Output]]] = []
-        annotated: list[Annotated] = []
-        offsets: dict[tuple[str, int], int] = {}
+        made = Cutting()
         for number, partition in list(self._partitions.items()):
-            if sum(len(made) for _, _, made in records) >= _MANY_RECORDS:
-                yield Cut(offsets, records, annotated)
-                records, annotated, offsets = [], [], {}
+            if made.is_large:
+                yield made.done()
+                made = Cutting()
             if self._partitions.get(number) is not partition:
                 return  # Lost meanwhile, and with it all others.
-            histories: list[Output] = []
-            customer_tickets: list[Output] = []
-            customers = self._kept[number].customers
-            changed = partition.pending or customers.pending
-            if partition.pending:
-                # What is unread may be of other tickets of the same customers.
-                heard = all(self._consumer.at_end(TP(topic, number)) for topic in INNER_TOPICS)
-                published = partition.cut(may_leave=heard and not self.behind)
-                records += [
-                    (topic, ANY_PARTITION if topic == CUSTOMERS else number, outputs)
-                    for topic, outputs in published.records.items()
-                ]
-                annotated += [_annotated(number, refused) for refused in published.refused]
-                histories = published.records.get(HISTORIES, [])
-            if customers.pending:
-                contacts, changelog = customers.cut()
-                records += [(CONTACTS, of, outputs) for of, outputs in contacts.items()]
-                records.append((CUSTOMER_TICKETS, number, changelog))
-                customer_tickets = changelog
-            self._kept[number].cut(histories, customer_tickets)
-            for topic in READ_TOPICS:
-                applied = self._uncommitted.pop((topic, number), None)
-                if applied is not None:
-                    offsets[topic, number] = applied
-            if changed or prove:
-                # Also where only time has passed: by an offset the group refuses a worker that has lost the partition.
-                offsets.setdefault((TICKETS, number), self._applied_to(TP(TICKETS, number)))
+            # What is unread may be of other tickets of the same customers.
+            heard = all(self._consumer.at_end(TP(topic, number)) for topic in INNER_TOPICS)
+            may_leave = heard and not self.behind
+            made.add(number, self._kept[number], self._offsets, may_leave=may_leave, prove=prove)
             await asyncio.sleep(0)
         self._room.set()
-        cut = Cut(offsets, records, annotated)
+        cut = made.done()
         if cut:
             yield cut
 
@@ -394,21 +349,12 @@ class Processor:
     def _open(self, numbers: set[int]) -> dict[int, KeptPartition]:
         folder, domain = self.config.state_folder, self.config.domain
         identities = {} if folder is None else self._changelogs.topic_ids(CHANGELOGS)
-        found: dict[int, KeptPartition] = {}
+        found = {}
         for number in sorted(numbers):
-
-            def make(
-                tickets: Store | None, customers: Store | None, number: int = number
-            ) -> tuple[Partition, Customers]:
-                watermark = Watermark(INPUT_TOPICS, self.config.grace_ms, self.config.event_clock)
-                teller = Teller(domain, number, self._patches)
-                return (
-                    Partition(number, domain, watermark, teller, tickets),
-                    Customers(domain.fcr_days * DAY_MS, customers),
-                )
-
+            watermark = Watermark(INPUT_TOPICS, self.config.grace_ms, self.config.event_clock)
+            teller = Teller(domain, number, self._patches)
             disk = None if folder is None else self._open_disk(folder, number, identities, self._clock_ms())
-            found[number] = KeptPartition(number, make, disk)
+            found[number] = KeptPartition(number, domain, watermark, disk, teller)
         return found
 
     async def _remember_refused(self, partitions: set[TP]) -> None:
@@ -429,7 +375,8 @@ class Processor:
 
     async def lost(self, partitions: set[TP]) -> None:
         """Let go."""
-        _LOG.warning("lost partitions %s: the group thought that this worker was gone", _listed(self._partitions))
+        if self._partitions:
+            _LOG.warning("lost partitions %s: the group thought that this worker was gone", _listed(self._partitions))
         self._drop()
 
     def _drop(self) -> None:
@@ -438,8 +385,7 @@ class Processor:
             kept.close()
         self._kept = {}
         self._partitions = {}
-        self._applied = {}
-        self._uncommitted = {}
+        self._offsets.clear()
         self._assigned = False
         self._drops += 1
         self._room.set()
@@ -473,7 +419,7 @@ class Processor:
             for topic in READ_TOPICS:
                 tp = TP(topic, number)
                 if not consumer.at_end(tp):
-                    lag += max(1, consumer.highwater(tp) - self._applied_to(tp))
+                    lag += max(1, consumer.highwater(tp) - self._offsets.next_of(tp))
         return lag
 
     def health(self) -> Health:
@@ -512,19 +458,3 @@ class Processor:
 
 def _listed(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, sorted(numbers))) or "none"
-
-
-def _annotated(number: int, refused: Refused) -> Annotated:
-    record = cast(Any, refused.record)
-    headers = {
-        "reason": f"{refused.code}: {refused.reason}",
-        "origin_topic": refused.topic,
-        "origin_partition": str(number),
-        "origin_offset": str(record.offset()),
-        "origin_timestamp_ms": str(record.timestamp()[1]),
-    }
-    told = [(name, text.encode()) for name, text in headers.items()]
-    if refused.would_change:
-        told.append((WOULD_CHANGE_HEADER, refused.would_change))
-    topic = LATE if refused.code == "late" else DEAD_LETTERS
-    return Annotated(topic, number, record.key(), record.value(), [*told, *(record.headers() or ())])

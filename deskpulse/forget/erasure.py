@@ -29,15 +29,14 @@ from deskpulse.forget.report import Remainder, Report
 from deskpulse.forget.state import Kept, State
 from deskpulse.forget.tables import Tables
 from deskpulse.settings import Settings
-from schemas.events import EPOCH, INPUT_TOPICS, TICKETS, TicketDeleted
-from schemas.outputs import CONTACTS, CUSTOMERS, INNER_TOPICS, CustomerTicket
+from schemas.events import EPOCH, TICKETS, TicketDeleted
+from schemas.outputs import CONTACTS, CUSTOMERS, CustomerTicket
 from sinks.clickhouse import UnreachableError, connect, has_database
 from sinks.rows import SINK_TOPICS
 from sources.publisher import Publisher
 from streams.clients import Deadline
+from streams.offsets import READ_TOPICS
 
-READ_TOPICS: Final = (*INPUT_TOPICS, *INNER_TOPICS)
-"""What processors read."""
 _ON_DISK: Final = (
     "overwritten values until RocksDB compacts them, and what lies there of partitions that have moved away"
 )

@@ -34,7 +34,7 @@ from schemas.events import decode as event_of
 from schemas.outputs import CELLS
 from sources.simulator import SimulatorConfig, simulate
 from streams.config import DAY_MS, DomainConfig
-from streams.processor import _annotated
+from streams.cutting import annotated
 from streams.topics import default_specs, ensure_topics
 from tests import oracle
 from tests.backfill.desk import PARTITIONS, Desk, Record, cells_of, expected_cells
@@ -313,6 +313,6 @@ def refuse(desk: Desk, broker: str) -> None:
         value = one.record.value() or b""
         _, number, offset = desk.places[event_of(value).id]
         record: Any = Record(one.record.key() or b"", value, offset, NOW_MS)
-        told = _annotated(number, one._replace(record=record))
+        told = annotated(number, one._replace(record=record))
         producer.produce(told.topic, told.value, told.key, number, headers=list(told.headers))
     assert producer.flush(20) == 0

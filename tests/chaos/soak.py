@@ -31,6 +31,9 @@ _DAY_SECONDS: Final = 60.0
 _HORIZON_SECONDS: Final = 120.0
 _SILENCE_SECONDS: Final = 1.8 * _HORIZON_SECONDS
 """The longest between two events of a ticket: its mark stays for two horizons."""
+_IN_TIME_SECONDS: Final = 0.75 * _HORIZON_SECONDS
+"""An event that follows its ticket's last one within this is in time, also where it is published seconds after it is
+due, as on a machine that is busy."""
 _WARM_SECONDS: Final = 420.0
 """By then as many tickets leave the horizon as come in: three days until they are closed, and the horizon. In shorter
 runs, where a third of the time is taken for it, memory still grows with them."""
@@ -110,7 +113,8 @@ def _connected(records: Iterable[traffic.Record]) -> Iterator[traffic.Record]:
         if silence_ms > _SILENCE_SECONDS * 1000:
             newest_ms[record.key] = -math.inf
             continue
-        if silence_ms < _HORIZON_SECONDS * 1000:  # Else it is late, and no reason to remember its ticket for longer.
+        # Else it may be late, and no reason to remember its ticket for longer.
+        if silence_ms < _IN_TIME_SECONDS * 1000:
             newest_ms[record.key] = record.due_ms
         yield record
 

@@ -41,7 +41,7 @@ def delivered(data: st.DataObject, events: list[AnyEvent]) -> list[AnyEvent]:
     return [event for some in data.draw(deliveries(events)) for event in some]
 
 
-@settings(max_examples=300)
+@settings(max_examples=250)
 @given(histories(), configs(), st.data())
 def test_facts_and_the_instances_of_targets_are_those_of_the_oracle(
     events: list[AnyEvent], config: DomainConfig, data: st.DataObject

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from math import sqrt
 
 import pytest
@@ -28,6 +29,7 @@ def collector(live: LiveFigures = SMALL, health: Health | None = None) -> Figure
     return FiguresCollector(lambda: live, lambda: health or madeup.health(), Settings().bands.by_figure())
 
 
+@lru_cache(maxsize=2)
 def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value

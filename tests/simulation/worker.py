@@ -13,7 +13,8 @@ from streams.commit import CommitError, Cut, TransactionalCommitter
 from streams.config import DomainConfig
 from streams.disk import Disk
 from streams.kept import KeptPartition
-from streams.processor import READ_TOPICS, Processor, ProcessorConfig
+from streams.offsets import READ_TOPICS
+from streams.processor import Processor, ProcessorConfig
 from streams.retained import Retained
 from streams.transport import Batch
 from tests.simulation.broker import Broker

@@ -14,15 +14,12 @@ from hypothesis import strategies as st
 
 from schemas.events import INPUT_TOPICS, TOPIC_OF_TYPE, AnyEvent
 from schemas.outputs import CUSTOMER_TICKETS, HISTORIES
-from streams.config import DAY_MS, DomainConfig
-from streams.customers import Customers
+from streams.config import DomainConfig
 from streams.disk import Disk
 from streams.kept import KeptPartition
 from streams.live import LiveFigures
-from streams.partition import Partition
 from streams.picture import picture
 from streams.published import Output
-from streams.shelf import Store
 from streams.watermark import Watermark
 from tests.domain.partitions import record
 from tests.strategies import configs, histories, nows_ms
@@ -42,14 +39,9 @@ class Desk:
         self.assign()
 
     def assign(self) -> None:
-        def make(tickets: Store | None, customers: Store | None) -> tuple[Partition, Customers]:
-            watermark = Watermark(INPUT_TOPICS, 0, event_clock=False)
-            return (
-                Partition(0, self.config, watermark, resting=tickets),
-                Customers(self.config.fcr_days * DAY_MS, customers),
-            )
-
-        self.kept = KeptPartition(0, make, None if self.folder is None else Disk(self.folder, "logs", 0))
+        watermark = Watermark(INPUT_TOPICS, 0, event_clock=False)
+        disk = None if self.folder is None else Disk(self.folder, "logs", 0)
+        self.kept = KeptPartition(0, self.config, watermark, disk)
         for tp, (start, restore) in self.kept.wanted().items():
             self.read_again += len(self.logs[tp.topic]) - start
             restore(self.logs[tp.topic][start:])

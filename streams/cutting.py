@@ -1,0 +1,85 @@
+"""From the partitions' cuts to a transaction's."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from faust.types import TP
+
+from schemas.events import TICKETS
+from schemas.outputs import (
+    CONTACTS,
+    CUSTOMER_TICKETS,
+    CUSTOMERS,
+    DEAD_LETTERS,
+    HISTORIES,
+    LATE,
+    WOULD_CHANGE_HEADER,
+)
+from streams.commit import ANY_PARTITION, Annotated, Cut
+from streams.kept import KeptPartition
+from streams.offsets import Offsets
+from streams.partition import Refused
+from streams.published import Output
+
+_MANY_RECORDS: Final = 10_000
+"""So many records end a transaction between two partitions."""
+
+
+class Cutting:
+    """One transaction: cuts of partitions, each whole and with its own offsets."""
+
+    def __init__(self) -> None:
+        self._records: list[tuple[str, int, list[Output]]] = []
+        self._annotated: list[Annotated] = []
+        self._offsets: dict[tuple[str, int], int] = {}
+
+    @property
+    def is_large(self) -> bool:
+        """Whether another partition should have another transaction, so that not everything has to be held at once."""
+        return sum(len(made) for _, _, made in self._records) >= _MANY_RECORDS
+
+    def add(self, number: int, kept: KeptPartition, offsets: Offsets, *, may_leave: bool, prove: bool) -> None:
+        """Cut a partition. ``may_leave``: see ``Partition.cut``; ``prove``: without a change it has an offset, too."""
+        partition, customers = kept.partition, kept.customers
+        histories: list[Output] = []
+        customer_tickets: list[Output] = []
+        changed = partition.pending or customers.pending
+        if partition.pending:
+            published = partition.cut(may_leave=may_leave)
+            self._records += [
+                (topic, ANY_PARTITION if topic == CUSTOMERS else number, outputs)
+                for topic, outputs in published.records.items()
+            ]
+            self._annotated += [annotated(number, refused) for refused in published.refused]
+            histories = published.records.get(HISTORIES, [])
+        if customers.pending:
+            contacts, customer_tickets = customers.cut()
+            self._records += [(CONTACTS, of, outputs) for of, outputs in contacts.items()]
+            self._records.append((CUSTOMER_TICKETS, number, customer_tickets))
+        kept.cut(histories, customer_tickets)
+        self._offsets |= offsets.cut(number)
+        if changed or prove:
+            # Also where only time has passed: by an offset the group refuses a worker that has lost the partition.
+            self._offsets.setdefault((TICKETS, number), offsets.next_of(TP(TICKETS, number)))
+
+    def done(self) -> Cut:
+        """What is to be committed."""
+        return Cut(self._offsets, self._records, self._annotated)
+
+
+def annotated(number: int, refused: Refused) -> Annotated:
+    """A refused record of a partition number: whole, with why and where it was."""
+    record = cast(Any, refused.record)
+    headers = {
+        "reason": f"{refused.code}: {refused.reason}",
+        "origin_topic": refused.topic,
+        "origin_partition": str(number),
+        "origin_offset": str(record.offset()),
+        "origin_timestamp_ms": str(record.timestamp()[1]),
+    }
+    told = [(name, text.encode()) for name, text in headers.items()]
+    if refused.would_change:
+        told.append((WOULD_CHANGE_HEADER, refused.would_change))
+    topic = LATE if refused.code == "late" else DEAD_LETTERS
+    return Annotated(topic, number, record.key(), record.value(), [*told, *(record.headers() or ())])
