@@ -16,6 +16,7 @@ from sinks.clickhouse import ClickHouseSink, InsertFailedError
 from sinks.rows import BadOutputError, Message, NewerOutputError, UnknownTopicError, blocks
 from sinks.tables import TABLES
 from streams.commit import Annotated
+from streams.dead_letters import why_and_where
 
 REFUSED: Final = "clickhouse_refused"
 UNREADABLE: Final = "unreadable_output"
@@ -50,14 +51,7 @@ class Refused:
 
     def dead_letter(self) -> Annotated:
         """The whole record, for the dead letters, with why it is there and where it was."""
-        headers = {
-            "reason": f"{self.code}: {self.reason}",
-            "origin_topic": self.topic,
-            "origin_partition": str(self.partition),
-            "origin_offset": str(self.message.offset()),
-            "origin_timestamp_ms": str(self.message.timestamp()[1]),
-        }
-        told = [(name, text.encode()) for name, text in headers.items()]
+        told = why_and_where(self.topic, self.partition, self.message, self.code, self.reason)
         return Annotated(DEAD_LETTERS, self.partition, self.message.key(), self.message.value(), told)
 
 

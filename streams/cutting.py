@@ -17,6 +17,7 @@ from schemas.outputs import (
     WOULD_CHANGE_HEADER,
 )
 from streams.commit import ANY_PARTITION, Annotated, Cut
+from streams.dead_letters import why_and_where
 from streams.kept import KeptPartition
 from streams.offsets import Offsets
 from streams.partition import Refused
@@ -71,14 +72,7 @@ class Cutting:
 def annotated(number: int, refused: Refused) -> Annotated:
     """A refused record of a partition number: whole, with why and where it was."""
     record = cast(Any, refused.record)
-    headers = {
-        "reason": f"{refused.code}: {refused.reason}",
-        "origin_topic": refused.topic,
-        "origin_partition": str(number),
-        "origin_offset": str(record.offset()),
-        "origin_timestamp_ms": str(record.timestamp()[1]),
-    }
-    told = [(name, text.encode()) for name, text in headers.items()]
+    told = why_and_where(refused.topic, number, record, refused.code, refused.reason)
     if refused.would_change:
         told.append((WOULD_CHANGE_HEADER, refused.would_change))
     topic = LATE if refused.code == "late" else DEAD_LETTERS

@@ -13,6 +13,7 @@ from typing import ClassVar, Final, NamedTuple, Protocol
 
 from schemas.bad_records import BadRecordError, UnknownTypeError, without_values
 from schemas.events import TYPE_OF_NAME, AnyEvent, decode_at
+from schemas.outputs import DEAD_LETTER_HEADERS
 
 BAD_RECORD: Final = "bad_record"
 KEY_MISMATCH: Final = "key_mismatch"
@@ -37,6 +38,18 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...  # noqa: D102
     def key(self) -> bytes | None: ...  # noqa: D102
     def offset(self) -> int | None: ...  # noqa: D102
+
+
+class Dated(Record, Protocol):
+    """One with a time."""
+
+    def timestamp(self) -> tuple[int, int]: ...  # noqa: D102
+
+
+def why_and_where(topic: str, partition: int, record: Dated, code: str, reason: str) -> list[tuple[str, bytes]]:
+    """The headers of a refused record (``DEAD_LETTER_HEADERS``): why it was refused, and where it was."""
+    told = (f"{code}: {reason}", topic, str(partition), str(record.offset()), str(record.timestamp()[1]))
+    return [(name, text.encode()) for name, text in zip(DEAD_LETTER_HEADERS, told, strict=True)]
 
 
 class Judgement(NamedTuple):

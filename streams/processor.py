@@ -292,15 +292,20 @@ class Processor:
                 made = Cutting()
             if self._partitions.get(number) is not partition:
                 return  # Lost meanwhile, and with it all others.
-            # What is unread may be of other tickets of the same customers.
-            heard = all(self._consumer.at_end(TP(topic, number)) for topic in INNER_TOPICS)
-            may_leave = heard and not self.behind
-            made.add(number, self._kept[number], self._offsets, may_leave=may_leave, prove=prove)
+            made.add(number, self._kept[number], self._offsets, may_leave=self._may_leave(partition), prove=prove)
             await asyncio.sleep(0)
         self._room.set()
         cut = made.done()
         if cut:
             yield cut
+
+    def _may_leave(self, partition: Partition) -> bool:
+        # What is unread may be of other tickets of the same customers. Where nothing is cut, nobody has to ask.
+        return (
+            partition.pending > 0
+            and all(self._consumer.at_end(TP(topic, partition.number)) for topic in INNER_TOPICS)
+            and not self.behind
+        )
 
     # -- partitions come and go (``streams.commit.Checkpoint``)
 
