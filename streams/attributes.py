@@ -8,7 +8,7 @@ published.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from schemas.outputs import ATTRIBUTES
@@ -159,8 +159,10 @@ class AttributeGraph:
             following = state.following[found.step] = self._state(values)
         return following
 
-    def attributes(self, patches: Iterable[str]) -> dict[str, str]:
+    def attributes(self, patches: Sequence[str]) -> Mapping[str, str]:
         """All attributes after some patches, in their order."""
+        if len(patches) == 1:
+            return self._patch(patches[0]).values
         values: dict[str, str] = {}
         for patch in patches:
             values.update(self._patch(patch).values)

@@ -178,9 +178,10 @@ def _of_solves(told: BytesWriter, facts: Facts, first: Moment, last: Moment, bus
     _tell(told, last, FULL_RESOLUTION, facts.full_resolution_ms or 0)
     if business:
         _tell(told, last, FULL_RESOLUTION_BUSINESS, facts.full_resolution_business_ms or 0)
-    for measure, ms in zip(STATUS_MS, facts.solved_status_ms, strict=True):
+    for status in range(len(STATUS_MS)):
+        ms = facts.solved_status_ms[status]
         if ms:
-            _tell(told, last, measure, ms)
+            _tell(told, last, STATUS_MS[status], ms)
 
 
 def _of_sla(told: BytesWriter, facts: Facts) -> None:

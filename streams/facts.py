@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from streams.attributes import AttributeGraph, State
 from streams.calendars import DAY_MS, AlwaysOpen
 from streams.config import DomainConfig
@@ -39,6 +41,7 @@ class NextReply(NamedTuple):
     """The end."""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Facts:
     """The facts of one ticket at one time; what has not happened is None, 0 or empty.
 

@@ -31,6 +31,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET
+from mypy_extensions import mypyc_attr
 from xxhash import xxh3_64_digest
 
 from schemas.events import (
@@ -125,6 +126,7 @@ class Contact(NamedTuple):
     """The first good answer on them that follows a failure of this one; 0 for none."""
 
 
+@mypyc_attr(acyclic=True)
 class History:
     """The set of one ticket's events while it is worked on."""
 
@@ -215,7 +217,7 @@ class History:
     def put_in_order(self) -> None:
         """Put the records in history order; to be called before they are read. Adding leaves them as they come."""
         if self._disordered:
-            records = self.records
+            records = bytes(self.records)
             self.records = bytearray(b"".join(sorted([records[i : i + SIZE] for i in range(0, len(records), SIZE)])))
             self._disordered = False
             self._last = b""

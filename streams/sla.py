@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from streams.calendars import Calendar
 from streams.history import SOLVED
 from streams.measures import TARGETS
@@ -34,6 +36,7 @@ _NEVER: Final = 1 << 61
 """Later than any time. More would be slow: compiled code keeps such numbers as objects."""
 
 
+@mypyc_attr(acyclic=True)
 class Instance:
     """One instance of a target."""
 
@@ -79,6 +82,7 @@ class Instance:
         """What was left at the end, or is left now; 0 after a breach."""
 
 
+@mypyc_attr(acyclic=True)
 class Clock:
     """The times in which a clock runs: spans, of which the last may have no end."""
 
@@ -119,6 +123,7 @@ class Clock:
         return Clock(spans, places)
 
 
+@mypyc_attr(acyclic=True)
 class Counted:
     """One wait for a target."""
 

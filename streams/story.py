@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from librt.strings import read_i64_be
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from streams.attributes import AttributeGraph, State
 from streams.history import (
@@ -34,6 +34,7 @@ BY_SOLVE: Final = "solve"
 BY_MERGE: Final = "merge"
 
 
+@mypyc_attr(acyclic=True)
 class Moment:
     """Something that happened."""
 
@@ -45,6 +46,7 @@ class Moment:
         self.state = state
 
 
+@mypyc_attr(acyclic=True)
 class Wait:
     """A time in which something is awaited."""
 
@@ -56,6 +58,7 @@ class Wait:
         self.ended_by = ""
 
 
+@mypyc_attr(acyclic=True)
 class Answer:
     """The answer of a survey."""
 
@@ -72,6 +75,7 @@ class Answer:
         self.high = high
 
 
+@mypyc_attr(acyclic=True)
 class Sent:
     """The first sending of a survey."""
 
@@ -83,6 +87,7 @@ class Sent:
         self.kind = kind
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Story:
     """Everything that facts, clocks and contributions are derived from."""
 
@@ -192,6 +197,7 @@ def tell(records: bytes, before: State, patches: list[str], names: list[str], gr
     return story
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class _Pass:
     """The pass: what it has to remember between two events."""
 

@@ -18,7 +18,7 @@ from streams.facts import Facts, facts
 from streams.history import History
 from streams.live import SlaLabels
 from streams.policies import PolicyNames
-from streams.published import Output, encode, ticket_facts
+from streams.published import Encoding, Output, encode, ticket_facts
 from streams.raised import events as sla_events
 from streams.raised import raised
 from streams.sla import BREACHED, RETRACTED
@@ -51,6 +51,8 @@ class Teller:
         self._business = config.policies.business
         self._patches: dict[str, Patch] = {} if patches is None else patches
         self._graph = self._new_graph()
+        self._facts_encoding = Encoding()
+        self._summaries_encoding = Encoding()
 
     def _new_graph(self) -> AttributeGraph:
         return AttributeGraph(self.dimensions, self._config.policies, self._patches)
@@ -70,7 +72,8 @@ class Teller:
         if summary is None:
             return Told(self.contributions(found))
         customer = names.index(found.customer) + 1
-        return Told(self.contributions(found), self.raised(found), customer, xxh3_64_intdigest(encode(summary)))
+        known = xxh3_64_intdigest(self._summaries_encoding.encode(summary))
+        return Told(self.contributions(found), self.raised(found), customer, known)
 
     def contributions(self, found: Facts) -> bytes:
         """What a ticket with these facts contributes to the figures, packed (``streams.contributions``)."""
@@ -97,7 +100,7 @@ class Teller:
 
     def publish(self, key: bytes, kept: History, found: Facts, making: Making) -> None:
         """Publish the facts."""
-        making.facts.append({"key": key, "value": encode(self.record(key.decode(), kept, found))})
+        making.facts.append({"key": key, "value": self._facts_encoding.encode(self.record(key.decode(), kept, found))})
 
     def record(self, ticket_id: str, kept: History, found: Facts) -> TicketFacts:
         """The published facts of one ticket."""
@@ -132,4 +135,4 @@ class Teller:
         summary = of_facts(ticket_id, found)
         if summary is not None:
             summary.partition, summary.moved = self._partition, moved
-            making.customers.append({"key": found.customer.encode(), "value": encode(summary)})
+            making.customers.append({"key": found.customer.encode(), "value": self._summaries_encoding.encode(summary)})

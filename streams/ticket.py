@@ -9,6 +9,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from streams import history
 from streams.history import History
 
@@ -17,6 +19,7 @@ _HEADER: Final = Struct("<QIIHQ")
 that it told of itself, and what it told."""
 
 
+@mypyc_attr(acyclic=True)
 class Told:
     """What a ticket has told others; all of it follows from its history, the configuration and the time."""
 
@@ -33,6 +36,7 @@ class Told:
         """A hash of what they know."""
 
 
+@mypyc_attr(acyclic=True)
 class Ticket:
     """A ticket while it is worked on."""
 
@@ -46,9 +50,12 @@ class Ticket:
         """Whether its set of events differs from what was there at the last cut."""
 
 
+_NOTHING: Final = Told()
+
+
 def new() -> Ticket:
     """A ticket without events."""
-    return Ticket(History(), Told(), 0)
+    return Ticket(History(), _NOTHING, 0)
 
 
 def wake(resting: bytes) -> Ticket:
