@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
 from bench.report import Result, Table
-from bench.running import MIB, wait_until, worker
+from bench.running import MIB, Worker, wait_until, worker
 from bench.stage import EVENTS_PER_TICKET, Desk, Stage, stage
 from bench.throughput import DEADLINE_SECONDS, processed
 from schemas.events import INPUT_TOPICS
@@ -17,6 +18,7 @@ BASE_MIB: Final = 200
 TARGET_BYTES: Final = 1024
 """What a ticket may take beyond that."""
 DAYS: Final = 7.0
+REST_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,18 @@ def _measure(on: Stage, tickets: int) -> Memory:
         total = on.publish(Desk(tickets * EVENTS_PER_TICKET, DAYS))
         processed(on, running, group, total, on.ends(INPUT_TOPICS))
         tracked = wait_until(running.status, 30, "the worker's status")["health"]["tracked_tickets"]
-        done_mib, most_mib = running.memory_mib(), running.memory_mib("VmHWM")
+        done_mib, most_mib = _at_rest_mib(running), running.memory_mib("VmHWM")
     with worker(on.folder, settings) as running:
         running.await_ready(DEADLINE_SECONDS)
-        return Memory(tracked, ready_mib, done_mib, most_mib, running.memory_mib())
+        return Memory(tracked, ready_mib, done_mib, most_mib, _at_rest_mib(running))
+
+
+def _at_rest_mib(running: Worker) -> float:
+    """Resident memory when it has not fallen any more for some seconds: a worker tidies up when it has time."""
+    least, since = running.memory_mib(), time.monotonic()
+    while time.monotonic() - since < REST_SECONDS:
+        time.sleep(0.1)
+        now_mib = running.memory_mib()
+        if now_mib < least - 1:
+            least, since = now_mib, time.monotonic()
+    return running.memory_mib()

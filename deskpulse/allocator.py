@@ -1,8 +1,7 @@
 """glibc's allocator, told to give memory back: a worker's cuts come and go, its tickets stay.
 
 By default glibc keeps an arena for every thread and learns from large blocks that they are to be kept; what a burst
-once needed then stays with the process. Where the C library is another one, nothing is done. Giving back the holes
-between used blocks as well (`malloc_trim`) was tried and left out: it held up the worker for 1.5 s.
+once needed then stays with the process. Where the C library is another one, nothing is done.
 """
 
 from __future__ import annotations
@@ -23,6 +22,17 @@ def _glibc() -> Any | None:
         return None
     library = ctypes.CDLL(None)
     return library if hasattr(library, "gnu_get_libc_version") else None
+
+
+def give_holes_back() -> None:
+    """Let also the holes between used blocks go back to the system, now.
+
+    After a backlog of 125,000 tickets that was 150 MiB, in 16 ms. While there is work it is not worth its time: 1.5 s
+    were seen once.
+    """
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
 
 
 def give_memory_back() -> None:

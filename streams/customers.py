@@ -145,6 +145,10 @@ class Customers:
         """How many customers are known."""
         return len(self._resting)
 
+    def tidy(self) -> bool:
+        """Let what rests take less memory, for some milliseconds; whether that did anything."""
+        return self._resting.tidy()
+
     @property
     def pending(self) -> int:
         """How many customers a cut would deal with."""

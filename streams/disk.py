@@ -171,6 +171,10 @@ class DiskShelf:
             self._count -= 1
             self._disk.put(key, None)
 
+    def tidy(self) -> bool:
+        """RocksDB does so by itself."""
+        return False
+
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values of what is committed."""
         count = 0

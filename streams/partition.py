@@ -241,6 +241,10 @@ class Partition:
                 held = self._touched[key] = ticket.wake(rest)
             held.changed = True
 
+    def tidy(self) -> bool:
+        """Let what rests take less memory, for some milliseconds; whether that did anything."""
+        return self._resting.tidy()
+
     @property
     def pending(self) -> int:
         """How much a cut would deal with: tickets, and refused records, of which a large one counts as many."""

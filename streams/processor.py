@@ -39,6 +39,7 @@ from streams.failures import CommitExpelledError
 from streams.kept import KeptPartition, OpenDisk, open_disk
 from streams.live import Health, LiveFigures, SlaLabels
 from streams.offsets import READ_TOPICS, Offsets
+from streams.pace import Pace
 from streams.partition import Counters, Partition
 from streams.picture import picture
 from streams.restore import Changelogs, KafkaChangelogs
@@ -54,11 +55,7 @@ _TICK_SECONDS: Final = 0.1
 _BEHIND_RECORDS: Final = 5_000
 """With more records unread than this, about half a second of what a worker can do, it is catching up, and nobody can
 look at its figures to the second."""
-_CATCH_UP_SECONDS: Final = 5.0
-"""The least time between cuts while catching up: a ticket's facts are then derived once for more of its events."""
-_DUE_SECONDS: Final = 0.25
-"""The least time between cuts when something is due: a breach is to be seen within a second."""
-_MOST_TICKETS: Final = 100_000
+_MOST_TICKETS: Final = 150_000
 """A cut is made early when so many tickets wait for it, and no batch is taken before it is made: a bound on memory."""
 _RESTORE_SECONDS: Final = 600.0
 _SETTLE_SECONDS: Final = 5.0
@@ -107,8 +104,12 @@ class Processor:
         changelogs: Changelogs | None = None,
         refused_before: RefusedBefore | None = None,
         open_disk: OpenDisk = open_disk,
+        at_rest: Callable[[], None] = lambda: None,
     ) -> None:
-        """``refused_before``: asked when partitions are assigned, so that a restart forgets no dead letter."""
+        """``refused_before``: asked when partitions are assigned, so that a restart forgets no dead letter.
+
+        ``at_rest``: called when a backlog is done with and the state is tidied up.
+        """
         self.config = config
         self.commits = 0
         self.published = 0
@@ -119,6 +120,8 @@ class Processor:
         self._open_disk = open_disk
         self._refused_before = refused_before
         self._patches: dict[str, Patch] = {}
+        self._at_rest = at_rest
+        self._was_busy = False
         self._dead_letters = DeadLetterLimit(config.dead_letter_limit, config.dead_letter_window)
         self._partitions: dict[int, Partition] = {}
         self._kept: dict[int, KeptPartition] = {}
@@ -127,6 +130,8 @@ class Processor:
         self._due = False
         """Something became due since the last cut that agreements may be about."""
         self._inner_read = self._inner_told = 0
+        self._read = self._read_inner = False
+        """Something was read since the last cut that came from the inputs, or that the workers tell each other."""
         self._offsets = Offsets(lambda tp: self._consumer.start_offset(tp))
         self._drops = 0
         """How often all state was let go: what was cut before that is the next owner's to commit."""
@@ -164,6 +169,9 @@ class Processor:
             self._dead_letters.saw(topic, cast(Any, batch), letters, partition.counters.dead_letters)
         if topic in INNER_TOPICS:
             self._inner_read += len(batch)
+            self._read_inner = True
+        else:
+            self._read = True
         self._offsets.apply(batch.tp, batch.end)
         if self._is_full():
             self._room.clear()
@@ -191,24 +199,27 @@ class Processor:
 
     async def run(self) -> None:
         """Let time go on and commit, until the app stops. An error of it has to end the worker."""
-        cut_at = time.monotonic()
+        pace = Pace(self.config.commit_seconds, time.monotonic())
         while not self._app.should_stop:
             await asyncio.sleep(_TICK_SECONDS)
             if not self._partitions:
                 continue
             self.advance()
-            if self._is_full() or time.monotonic() - cut_at >= self._commit_seconds():
-                cut_at = time.monotonic()
-                self._due = False
+            now = time.monotonic()
+            # While nothing else comes in, the last step of what did, the customers', need not wait.
+            due = self._due or (self._read_inner and not self._read)
+            if pace.is_time(now, behind=self.behind, due=due) or self._is_full():
+                pace.cut(now)
+                self._due = self._read = self._read_inner = False
                 await self.commit()
+            elif self.behind:
+                self._was_busy = True
+            elif not any(kept.tidy() for kept in self._kept.values()) and self._was_busy:
+                self._was_busy = False
+                self._at_rest()
 
     def _is_full(self) -> bool:
         return sum(partition.pending for partition in self._partitions.values()) >= _MOST_TICKETS
-
-    def _commit_seconds(self) -> float:
-        if self.behind:
-            return max(self.config.commit_seconds, _CATCH_UP_SECONDS)
-        return min(self.config.commit_seconds, _DUE_SECONDS) if self._due else self.config.commit_seconds
 
     async def commit(self, deadline_seconds: float = COMMIT_SECONDS, *, retaining: bool = False) -> None:
         """Cut and commit what was applied, after the commit that may be under way.
@@ -293,6 +304,8 @@ class Processor:
             if self._partitions.get(number) is not partition:
                 return  # Lost meanwhile, and with it all others.
             made.add(number, self._kept[number], self._offsets, may_leave=self._may_leave(partition), prove=prove)
+            if not self._is_full():
+                self._room.set()  # What is read while this is being committed finds the processor idle.
             await asyncio.sleep(0)
         self._room.set()
         cut = made.done()
@@ -328,7 +341,7 @@ class Processor:
         restored = {number: kept.partition for number, kept in sorted(self._kept.items())}
         await self._remember_refused(partitions)
         self._partitions = restored
-        self._assigned = True
+        self._assigned = self._was_busy = True
         tickets = sum(len(partition) for number, partition in restored.items() if number not in returned)
         seconds = time.monotonic() - began
         _LOG.info(
