@@ -73,7 +73,7 @@ class Teller:
             return Told(self.contributions(found))
         customer = names.index(found.customer) + 1
         known = xxh3_64_intdigest(self._summaries_encoding.encode(summary))
-        return Told(self.contributions(found), self.raised(found), customer, known)
+        return Told(self.contributions(found), self.raised(found), customer, known, summary)
 
     def contributions(self, found: Facts) -> bytes:
         """What a ticket with these facts contributes to the figures, packed (``streams.contributions``)."""
@@ -132,7 +132,7 @@ class Teller:
         if moved:
             gone = CustomerTicket(ticket_id=ticket_id, partition=self._partition, gone=True)
             making.customers.append({"key": names[before.customer - 1].encode(), "value": encode(gone)})
-        summary = of_facts(ticket_id, found)
+        summary = told.to_customer
         if summary is not None:
-            summary.partition, summary.moved = self._partition, moved
+            summary.ticket_id, summary.partition, summary.moved = ticket_id, self._partition, moved
             making.customers.append({"key": found.customer.encode(), "value": self._summaries_encoding.encode(summary)})

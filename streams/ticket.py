@@ -11,6 +11,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
+from schemas.outputs import CustomerTicket
 from streams import history
 from streams.history import History
 
@@ -23,9 +24,16 @@ that it told of itself, and what it told."""
 class Told:
     """What a ticket has told others; all of it follows from its history, the configuration and the time."""
 
-    __slots__ = ("contributions", "customer", "raised", "summary")
+    __slots__ = ("contributions", "customer", "raised", "summary", "to_customer")
 
-    def __init__(self, contributions: bytes = b"", raised: bytes = b"", customer: int = 0, summary: int = 0) -> None:
+    def __init__(
+        self,
+        contributions: bytes = b"",
+        raised: bytes = b"",
+        customer: int = 0,
+        summary: int = 0,
+        to_customer: CustomerTicket | None = None,
+    ) -> None:
         self.contributions = contributions
         """To the figures (``contributions.pack``)."""
         self.raised = raised
@@ -34,6 +42,8 @@ class Told:
         """The number of the name of the customer whose tickets know of it, 0 for nobody."""
         self.summary = summary
         """A hash of what they know."""
+        self.to_customer = to_customer
+        """What that is, still without the ticket's id; not kept with a ticket at rest."""
 
 
 @mypyc_attr(acyclic=True)
