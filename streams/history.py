@@ -94,6 +94,7 @@ MOST_EVENTS: Final = 32_768
 MOST_NAME_BYTES: Final = 1_048_576
 """So much text a ticket can have, for the same reason."""
 _FEW_RECORDS: Final = 50
+"""Up to so many are put in order by insertion."""
 _FEW_NAMES: Final = 100
 """So many can't be too long together, whatever they are."""
 MOST_NAMES: Final = 65_535

@@ -43,6 +43,12 @@ class Offsets:
         """Whether something of a partition number was applied since it was cut."""
         return any(TP(topic, number) in self._uncut for topic in READ_TOPICS)
 
+    @property
+    def is_last_step(self) -> bool:
+        """Whether something is to be cut, and none of it came from the inputs."""
+        topics = {tp.topic for tp in self._uncut}
+        return bool(topics) and topics.issubset(INNER_TOPICS)
+
     def cut(self, number: int) -> dict[tuple[str, int], int]:
         """Take out the next offsets of what was applied of a partition number since the last time."""
         taken = {}

@@ -130,8 +130,6 @@ class Processor:
         self._due = False
         """Something became due since the last cut that agreements may be about."""
         self._inner_read = self._inner_told = 0
-        self._read = self._read_inner = False
-        """Something was read since the last cut that came from the inputs, or that the workers tell each other."""
         self._offsets = Offsets(lambda tp: self._consumer.start_offset(tp))
         self._drops = 0
         """How often all state was let go: what was cut before that is the next owner's to commit."""
@@ -169,9 +167,6 @@ class Processor:
             self._dead_letters.saw(topic, cast(Any, batch), letters, partition.counters.dead_letters)
         if topic in INNER_TOPICS:
             self._inner_read += len(batch)
-            self._read_inner = True
-        else:
-            self._read = True
         self._offsets.apply(batch.tp, batch.end)
         if self._is_full():
             self._room.clear()
@@ -207,12 +202,13 @@ class Processor:
             self.advance()
             now = time.monotonic()
             # While nothing else comes in, the last step of what did, the customers', need not wait.
-            due = self._due or (self._read_inner and not self._read)
-            if pace.is_time(now, behind=self.behind, due=due) or self._is_full():
+            due = self._due or self._offsets.is_last_step
+            behind = self.behind
+            if pace.is_time(now, behind=behind, due=due) or self._is_full():
                 pace.cut(now)
-                self._due = self._read = self._read_inner = False
+                self._due = False
                 await self.commit()
-            elif self.behind:
+            elif behind:
                 self._was_busy = True
             elif not any(kept.tidy() for kept in self._kept.values()) and self._was_busy:
                 self._was_busy = False

@@ -282,7 +282,7 @@ class Shelf:
             number = self._emptiest()
             if not number or (len(writer) and len(writer) + self._used[number] > _CHUNK):
                 break
-            self._move(number, target, writer)
+            self._move(number, target, writer, None)
         self._end_chunk(target, writer)
 
     def _emptiest(self) -> i64:
@@ -297,13 +297,13 @@ class Shelf:
                 found, least, least_of = number, used, size
         return found
 
-    def _move(self, number: i64, target: i64, writer: BytesWriter) -> None:
-        """Write what is in use of a buffer into another one, and drop it."""
+    def _move(self, number: i64, target: i64, writer: BytesWriter, packer: Packer | None) -> None:
+        """Write what is in use of a buffer into another one, packed where a packer makes it smaller, and drop it."""
         index = self._index
         chunk = self._chunks[number]
         size: i64 = len(chunk)
         offset: i64 = 0
-        if self._plain[number]:
+        if packer is None and self._plain[number]:
             self._plain[target] = 1
         while offset < size:
             lengths = read_i64_le(chunk, offset)
@@ -313,7 +313,16 @@ class Shelf:
             slot = self._slot_of(chunk[begin:middle], number << _OFFSET_BITS | offset)
             if slot >= 0:
                 index[slot] = (index[slot] & ~_PLACE_MASK) | target << _OFFSET_BITS | len(writer)
-                writer.write(chunk[offset:end])
+                packed = b""
+                if packer is not None and not lengths & _PACKED:
+                    packed = packer.pack(chunk[middle:end])
+                length: i64 = len(packed)
+                if 0 < length < end - middle:
+                    write_i64_le(writer, (lengths >> _KEY_SHIFT) << _KEY_SHIFT | _PACKED | length)
+                    writer.write(chunk[begin:middle])
+                    writer.write(packed)
+                else:
+                    writer.write(chunk[offset:end])
             offset = end
         self._drop(number)
 
@@ -337,40 +346,13 @@ class Shelf:
                     target = self._begin_chunk()
                 elif len(writer) + self._used[number] > _CHUNK:
                     break
-                self._pack(number, target, writer)
+                if self._packer is None:
+                    self._packer = Packer(_values(self._chunks[number]))
+                self._move(number, target, writer, self._packer)
                 tidied += 1
         if tidied:
             self._end_chunk(target, writer)
         return tidied > 0
-
-    def _pack(self, number: i64, target: i64, writer: BytesWriter) -> None:
-        """Write what is in use of a buffer into another one, packed, and drop it."""
-        chunk = self._chunks[number]
-        if self._packer is None:
-            self._packer = Packer(_values(chunk))
-        pack = self._packer.pack
-        index = self._index
-        size: i64 = len(chunk)
-        offset: i64 = 0
-        while offset < size:
-            lengths = read_i64_le(chunk, offset)
-            begin = offset + _HEADER_BYTES
-            middle = begin + (lengths >> _KEY_SHIFT)
-            end = middle + (lengths & _VALUE_MASK)
-            key = chunk[begin:middle]
-            slot = self._slot_of(key, number << _OFFSET_BITS | offset)
-            if slot >= 0:
-                index[slot] = (index[slot] & ~_PLACE_MASK) | target << _OFFSET_BITS | len(writer)
-                packed = chunk[middle:end] if lengths & _PACKED else pack(chunk[middle:end])
-                if lengths & _PACKED or len(packed) < end - middle:
-                    length: i64 = len(packed)
-                    write_i64_le(writer, (lengths >> _KEY_SHIFT) << _KEY_SHIFT | _PACKED | length)
-                    writer.write(key)
-                    writer.write(packed)
-                else:
-                    writer.write(chunk[offset:end])
-            offset = end
-        self._drop(number)
 
 
 def _values(chunk: bytes) -> list[bytes]:
