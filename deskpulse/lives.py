@@ -18,8 +18,9 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NoReturn, Self
+from typing import Any, Final, NoReturn, Self
 
+import faust
 import msgspec
 
 from deskpulse.worker_name import NameTakenError
@@ -78,6 +79,7 @@ class Lives:
         self.last_error: BaseException | None = None
         """What this life ends with."""
         self._ready_at: float | None = None
+        self._replacing: threading.Thread | None = None
         self._apps: Sequence[App] = ()
         self._deciding = threading.Lock()
         self._told_to_end = False
@@ -123,8 +125,17 @@ class Lives:
                 return False
             if self.last_error is None:
                 self.last_error = error
-                threading.Thread(target=self._replace, args=(error,), name="next life", daemon=True).start()
+                self._replacing = threading.Thread(target=self._replace, args=(error,), name="next life", daemon=True)
+                self._replacing.start()
             return True
+
+    def wait_replaced(self) -> None:
+        """To be called when the loop has ended: where this life has failed, what follows it is not cut short.
+
+        Then this does not return, unless the next life can't begin.
+        """
+        if self._replacing is not None:
+            self._replacing.join()
 
     def mend_start(self, error: BaseException) -> None:
         """Begin again after an error of the start; returns where this has no use, as in a first life."""
@@ -153,6 +164,31 @@ class Lives:
         time.sleep(END_SECONDS)
         _LOG.critical("the worker did not end within %g s of being told to", END_SECONDS)
         _exit(_STUCK_CODE)
+
+
+class Worker(faust.Worker):
+    """A life's Faust: ends within its time, and without the second that Faust sleeps at its end."""
+
+    def __init__(self, lives: Lives, *services: Any, **options: Any) -> None:
+        self.lives = lives
+        super().__init__(*services, **options)
+
+    def execute_from_commandline(self) -> NoReturn:
+        """Run until told to end, or until this life has failed; raises SystemExit, with 1 where it has failed."""
+        try:
+            super().execute_from_commandline()
+        except SystemExit:
+            self.lives.wait_replaced()
+            if self.lives.last_error is not None:
+                raise SystemExit(1) from None
+            raise
+
+    def _schedule_shutdown(self, signal: signal.Signals) -> None:
+        self.lives.ends()
+        super()._schedule_shutdown(signal)
+
+    async def _sentinel_task(self) -> None:
+        return
 
 
 def _become(record: Record) -> NoReturn:

@@ -13,10 +13,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from signal import Signals
 from typing import Any, Final
 
-import faust
 from clickhouse_connect.driver.client import Client
 from mode import Service
 
@@ -25,7 +23,7 @@ from deskpulse.allocator import give_holes_back, give_memory_back
 from deskpulse.dlq.before import refused_before
 from deskpulse.durations import duration_ms
 from deskpulse.explain.route import Tickets
-from deskpulse.lives import Lives
+from deskpulse.lives import Lives, Worker
 from deskpulse.settings import Settings
 from deskpulse.web import register
 from deskpulse.worker_name import NameTakenError, check_name, wait_for_name
@@ -263,7 +261,7 @@ def _run(settings: Settings, lives: Lives) -> None:
     gc.enable()
     gc.set_threshold(_YOUNG_OBJECTS, 50, 1_000)
     # Quiet: its spinner and its smileys are for a terminal, and this is a log.
-    worker = _Worker(
+    worker = Worker(
         lives,
         apps.apps[0],
         *apps.services,
@@ -277,29 +275,12 @@ def _run(settings: Settings, lives: Lives) -> None:
     try:
         worker.execute_from_commandline()
     except SystemExit:
-        if lives.last_error is not None:
-            raise SystemExit(1) from None
         for app in apps.apps:
             if isinstance(app.failure, TooManyDeadLettersError | NameTakenError):
                 raise SystemExit(app.failure.exit_code) from None
         raise
     finally:
         _LOG.info("ended")
-
-
-class _Worker(faust.Worker):
-    """Ends within its time, and without the second that Faust sleeps at its end."""
-
-    def __init__(self, lives: Lives, *services: Any, **options: Any) -> None:
-        self.lives = lives
-        super().__init__(*services, **options)
-
-    def _schedule_shutdown(self, signal: Signals) -> None:
-        self.lives.ends()
-        super()._schedule_shutdown(signal)
-
-    async def _sentinel_task(self) -> None:
-        return
 
 
 def _tell_when_ready(apps: Apps, lives: Lives, url: str) -> Callable[[], Awaitable[None]]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, Protocol, TypeVar
+from functools import partial
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from faust.types import TP
 
-from streams.clients import LOG, ClientSettings, make_consumer
+from streams.clients import LOG, ClientSettings, Deadline, kafka_error, make_consumer
 from streams.transport.batch import Batch
 from streams.transport.positions import Positions, ReadError
 
@@ -44,11 +45,14 @@ _FULL_SECONDS: Final = 1.0
 """How long the application may leave a batch unread before the partitions are paused to go on polling."""
 _COMMITTED_SECONDS: Final = 60.0
 """For reading the committed offsets; longer than a dead worker's open transaction can last."""
+_ASK_SECONDS: Final = 5.0
+"""Then they are asked for anew: one question, while the broker died, was seen to wait for a minute for nothing."""
 
 
 _GRACE_SECONDS: Final = 5.0
 """What the thread waits for the event loop beyond the deadline that the loop itself keeps."""
 T = TypeVar("T")
+Callback: TypeAlias = Callable[[confluent_kafka.Consumer, list[TopicPartition]], None]
 
 
 class Application(Protocol):
@@ -104,7 +108,8 @@ class Reader:
         self._closing = False
         self._abandoned = False
         self._rebalanced = False
-        self._fatal: KafkaError | None = None
+        self._failure: BaseException | None = None
+        """What a callback told: it ends the thread."""
         self._asked: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self.positions = Positions({})
         self.member_id = ""
@@ -120,7 +125,10 @@ class Reader:
             self._thread.start()
         await self.ask(
             lambda consumer: consumer.subscribe(
-                sorted(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+                sorted(topics),
+                on_assign=partial(self._call_back, self._on_assign),
+                on_revoke=partial(self._call_back, self._on_revoke),
+                on_lost=partial(self._call_back, self._on_lost),
             )
         )
 
@@ -204,6 +212,7 @@ class Reader:
                     self._turn()
             finally:
                 self._consumer.close()  # calls `_on_revoke`
+            self._check()
         except BaseException as error:
             if not self._abandoned:
                 self._application.failed(error)
@@ -264,8 +273,7 @@ class Reader:
     def _read(self, timeout_seconds: float) -> list[Batch]:
         self._rebalanced = False
         messages = self._consumer.consume(RECORDS_AT_ONCE, timeout_seconds)
-        if self._fatal is not None:
-            raise KafkaException(self._fatal)
+        self._check()
         # What a rebalance interrupted belongs to the assignment before it, and will come again. Of the new one nothing
         # can be in here: it is read from the next turn on at the earliest.
         if self._rebalanced:
@@ -281,13 +289,26 @@ class Reader:
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
-            self._fatal = error
+            self._failure = KafkaException(error)
         else:
             LOG.warning("consumer: %s", error.str())
 
+    def _call_back(self, call: Callback, consumer: confluent_kafka.Consumer, partitions: list[TopicPartition]) -> None:
+        # Before Python 3.12 confluent-kafka 2.16 forgets the type of an error that leaves a callback
+        # (`cfl_exception_fetch`): where the client's own C code raised it, what comes out of `consume()` is no
+        # exception, and nothing can catch it.
+        try:
+            call(consumer, partitions)
+        except BaseException as error:
+            self._failure = error
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
     def _on_assign(self, consumer: confluent_kafka.Consumer, partitions: list[TopicPartition]) -> None:
         self._rebalanced = True
-        offsets = consumer.committed(partitions, _COMMITTED_SECONDS) if partitions else []
+        offsets = self._committed(consumer, partitions) if partitions else []
         starts = {}
         for offset in offsets:
             if offset.error is not None:
@@ -304,6 +325,19 @@ class Reader:
         self.group_metadata = consumer.consumer_group_metadata()
         self.member_id = str(consumer.memberid())
         self._on_main_loop(self._application.take_over, starts)
+
+    def _committed(
+        self, consumer: confluent_kafka.Consumer, partitions: list[TopicPartition]
+    ) -> Sequence[TopicPartition]:
+        deadline = Deadline(_COMMITTED_SECONDS)
+        while True:
+            try:
+                return consumer.committed(partitions, min(_ASK_SECONDS, deadline.remaining_seconds))
+            except KafkaException as error:
+                told = kafka_error(error)
+                timed_out = told is not None and told.code() == KafkaError._TIMED_OUT
+                if not timed_out or deadline.is_over or self._closing:
+                    raise
 
     def _on_revoke(self, consumer: confluent_kafka.Consumer, partitions: list[TopicPartition]) -> None:
         self._hand_back(consumer, partitions, lost=False)

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import confluent_kafka
-import faust
 from faust.types import TP
 from mode import Service
 
 import streams.transport.consumer
-from deskpulse.lives import Lives
+from deskpulse.lives import Lives, Worker
 from streams.commit import CommitError, Cut, TransactionalCommitter
 from streams.published import Output
 from streams.restore import Records, read_to_end
@@ -199,20 +198,7 @@ class Committing(Service):
         await self.committer.close()
 
 
-class Worker(faust.Worker):
-    """Without the second that Faust sleeps at its end."""
-
-    lives: Lives
-
-    def _schedule_shutdown(self, signal: signal.Signals) -> None:
-        self.lives.ends()
-        super()._schedule_shutdown(signal)
-
-    async def _sentinel_task(self) -> None:
-        return
-
-
-def worker(setup: Setup) -> faust.Worker:
+def worker(setup: Setup) -> Worker:
     copies = Copies(setup)
     app = copies.app
     if setup.stalled:
@@ -235,11 +221,10 @@ def worker(setup: Setup) -> faust.Worker:
             except Exception as error:
                 fail(app, error)
 
-    worker = Worker(app, Committing(app, copies.committer), loglevel="INFO", redirect_stdouts=False)
-    worker.lives = Lives.continued()
-    worker.lives.begin()
-    worker.lives.has([app])
-    return worker
+    lives = Lives.continued()
+    lives.begin()
+    lives.has([app])
+    return Worker(lives, app, Committing(app, copies.committer), loglevel="INFO", redirect_stdouts=False)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import confluent_kafka
 import pytest
 from faust.types import TP
 
+from streams.failures import can_be_mended
 from streams.topics import TopicSpec, ensure_topics
 from streams.transport.batch import Batch
 from streams.transport.reader import RECORDS_AT_ONCE, Reader
@@ -110,5 +111,23 @@ def test_partitions_that_are_not_given_back_in_time_fail_the_worker(
         error = await asyncio.wait_for(application.error, 5)
         assert isinstance(error, TimeoutError)
         assert "did not give back its partitions within 0.2 s" in str(error)
+
+    asyncio.run(run())
+
+
+def test_what_the_client_raises_while_partitions_are_assigned_fails_the_worker(
+    client: dict[str, str | int], unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.transport.reader._COMMITTED_SECONDS", 0.0)
+
+    async def run() -> None:
+        application = Application()
+        reader = Reader(client, unique, application, asyncio.get_running_loop(), 5)
+        await reader.subscribe([unique])
+        error = await asyncio.wait_for(application.error, 20)
+        assert isinstance(error, confluent_kafka.KafkaException)
+        assert "committed offsets" in str(error)
+        assert can_be_mended(error)
+        assert await reader.close(5)
 
     asyncio.run(run())
