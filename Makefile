@@ -48,7 +48,7 @@ chaos: install
 
 # N random and mutated records through a real worker.
 fuzz: install
-	$(BIN)/python -m tests.chaos.fuzz --records $(or $(N),1000000) $(ARGS)
+	$(BIN)/python -m tests.chaos.fuzz --records $(or $(N),3000000) $(ARGS)
 
 # MINUTES of traffic at RATE events a second, with kills.
 soak: install

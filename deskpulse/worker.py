@@ -19,7 +19,7 @@ from clickhouse_connect.driver.client import Client
 from mode import Service
 
 from deskpulse import worker_log
-from deskpulse.allocator import give_holes_back, give_memory_back
+from deskpulse.allocator import give_free_memory_back, give_memory_back
 from deskpulse.dlq.before import refused_before
 from deskpulse.durations import duration_ms
 from deskpulse.explain.route import Tickets
@@ -111,7 +111,7 @@ def processor_of(settings: Settings, app: App, committer: TransactionalCommitter
             state_folder=worker.state_folder,
         ),
         refused_before=partial(refused_before, settings.kafka.client()),
-        at_rest=give_holes_back,
+        give_back=give_free_memory_back,
     )
     app.checkpoint, app.committer = processor, committer
 

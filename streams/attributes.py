@@ -71,6 +71,16 @@ class Dimensions:
         fresh, self._fresh = self._fresh, []
         return fresh
 
+    def renew(self) -> object:
+        """Hold the combinations as new objects: those of now came among others and keep the memory of all of them.
+
+        Returns those of before: while any is to be renewed they must stay, or Python would use them again for it.
+        """
+        before = self.values
+        self.values = [(*values,) for values in before]
+        self._numbers = {self.values[number]: number for number in self._numbers.values()}
+        return before
+
     def restore(self, number: int, named: dict[str, str]) -> None:
         """Give a combination the number that it had."""
         while len(self.values) <= number:
@@ -147,6 +157,13 @@ class AttributeGraph:
         self._states: dict[tuple[str, ...], State] = {}
         self._patches: dict[str, Patch] = {} if patches is None else patches
         self.root = self._state(("",) * len(self._names))
+
+    def let_go(self) -> None:
+        """Drop all states; they lead to each other in circles, which nothing else would take apart soon."""
+        for state in self._states.values():
+            state.following.clear()
+        self._states.clear()
+        self._patches.clear()
 
     def after(self, state: State, patch: str) -> State:
         """The state after a patch (``history.patch_of``)."""

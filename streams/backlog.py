@@ -2,47 +2,68 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.contributions import OPEN, RUNNING
+from streams.cells import Entries, Int64s, sum_by
+from streams.contributions import OPEN, PACKED_DTYPE, RUNNING
+
+_AT_BITS: Final = 42
+"""Of an instant in milliseconds: they lie before 2100. The dimensions stand above it."""
+_AT_MASK: Final = (1 << _AT_BITS) - 1
+_STATE_BITS: Final = 8
+_STATE_MASK: Final = (1 << _STATE_BITS) - 1
 
 
 class Backlog:
-    """Counts open tickets by dimensions, status and creation, and running instances by dimensions, target and state."""
+    """Counts open tickets by dimensions, status and creation, and running instances by dimensions, target and state.
+
+    In arrays: an object for each open ticket would hold the memory of all that came and went beside it.
+    """
 
     def __init__(self) -> None:
-        self._tickets: dict[tuple[int, int, int], int] = {}
-        self._running: dict[tuple[int, int], int] = {}
+        self._tickets: dict[int, Entries] = {}
+        """By status (and flag): how many by dimensions and creation."""
+        self._running = Entries()
+        """How many by dimensions, target and state."""
 
-    def add(self, dimensions: int, what: int, value: int, sign: int) -> None:
-        """A contribution to what is open (``contributions.OPEN`` and beyond) joins (``sign`` 1) or leaves (-1)."""
-        if what >= RUNNING:
-            running = dimensions, what - RUNNING
-            number = self._running.get(running, 0) + sign * value
-            if number:
-                self._running[running] = number
-            else:
-                del self._running[running]
-            return
-        key = dimensions, what - OPEN, value
-        number = self._tickets.get(key, 0) + sign
-        if number:
-            self._tickets[key] = number
-        else:
-            del self._tickets[key]
+    def change(self, added: bytes, withdrawn: bytes) -> None:
+        """Packed contributions join and leave; those to other figures are passed over."""
+        rows: NDArray[Any] = np.concatenate([np.frombuffer(packed, PACKED_DTYPE) for packed in (added, withdrawn)])
+        joins = len(added) // PACKED_DTYPE.itemsize
+        places = np.flatnonzero(rows["what"] >= OPEN)
+        what = rows["what"][places].astype(np.int64)
+        dimensions = rows["dimensions"][places].astype(np.int64)
+        values = rows["value"][places].astype(np.int64)
+        signs = np.where(places < joins, 1, -1)
+        runs = what >= RUNNING
+        _add(self._running, dimensions[runs] << _STATE_BITS | (what[runs] - RUNNING), signs[runs] * values[runs])
+        for status in np.flatnonzero(np.bincount(what[~runs] - OPEN)).tolist():
+            of = what == OPEN + status
+            entries = self._tickets.setdefault(status, Entries())
+            _add(entries, dimensions[of] << _AT_BITS | values[of], signs[of])
 
-    def running(self) -> NDArray[np.int64]:
+    def running(self) -> Int64s:
         """One row for each dimensions, target and state: dimensions, ``3 * target + state``, how many instances.
 
         Shape (rows, 3).
         """
-        rows = [(dimensions, what, number) for (dimensions, what), number in self._running.items()]
-        return np.array(rows, np.int64) if rows else np.empty((0, 3), np.int64)
+        keys, numbers = self._running.keys, self._running.amounts
+        return np.stack((keys >> _STATE_BITS, keys & _STATE_MASK, numbers), axis=1)
 
-    def rows(self) -> NDArray[np.int64]:
+    def rows(self) -> Int64s:
         """One row for each open ticket: dimensions, status (and flag), created (milliseconds). Shape (tickets, 3)."""
-        if not self._tickets:
-            return np.empty((0, 3), np.int64)
-        rows = np.array(list(self._tickets), np.int64)
-        return np.repeat(rows, np.fromiter(self._tickets.values(), np.int64, len(self._tickets)), axis=0)
+        rows = [np.empty((0, 3), np.int64)]
+        for status, entries in self._tickets.items():
+            keys = np.repeat(entries.keys, entries.amounts)
+            rows.append(np.stack((keys >> _AT_BITS, np.full(len(keys), status), keys & _AT_MASK), axis=1))
+        return np.concatenate(rows)
+
+
+def _add(entries: Entries, keys: Int64s, amounts: Int64s) -> None:
+    keys, sums = sum_by(keys, amounts, in_runs=False)
+    changed = sums != 0
+    if changed.any():
+        entries.add(keys[changed], sums[changed])

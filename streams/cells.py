@@ -230,17 +230,3 @@ def dimensions_of(packed: bytes) -> set[int]:
     """The combinations of dimensions that packed contributions are for."""
     rows: NDArray[Any] = np.frombuffer(packed, PACKED_DTYPE)
     return set(np.flatnonzero(np.bincount(rows["dimensions"])).tolist())
-
-
-def backlog_changes(packed: bytes) -> list[tuple[int, int, int]]:
-    """The contributions to what is open: dimensions, what, value."""
-    rows: NDArray[Any] = np.frombuffer(packed, PACKED_DTYPE)
-    rows = rows[rows["what"] >= OPEN]
-    return list(
-        zip(
-            rows["dimensions"].tolist(),
-            rows["what"].tolist(),
-            rows["value"].tolist(),
-            strict=True,
-        )
-    )

@@ -149,6 +149,10 @@ class Customers:
         """Let what rests take less memory, for some milliseconds; whether that did anything."""
         return self._resting.tidy()
 
+    def let_go(self) -> None:
+        """Drop what holds the memory of a backlog that is done with."""
+        self._resting.settle()
+
     @property
     def pending(self) -> int:
         """How many customers a cut would deal with."""

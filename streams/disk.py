@@ -175,6 +175,9 @@ class DiskShelf:
         """RocksDB does so by itself."""
         return False
 
+    def settle(self) -> None:
+        """Likewise."""
+
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values of what is committed."""
         count = 0

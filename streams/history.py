@@ -27,6 +27,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from struct import Struct
+from sys import intern
 from typing import Final, NamedTuple
 
 import msgspec
@@ -395,19 +396,26 @@ def patch_of(event: TicketCreated | TicketUpdated) -> str:
     if patch is None:
         if len(_patch_texts) >= _MOST_PATCHES:
             _patch_texts.clear()
-        present = {code: value for code, value in zip(_PATCH_CODES, values[1:], strict=True) if value is not UNSET}
+        # The same text in many patches is one object.
+        kept = (values[0], *[intern(value) if isinstance(value, str) else value for value in values[1:]])
+        present = {code: value for code, value in zip(_PATCH_CODES, kept[1:], strict=True) if value is not UNSET}
         patch = msgspec.json.encode(present).decode() if present else ""
         if values[0]:
             patch = _CREATION + patch
-        _patch_texts[values] = patch
+        _patch_texts[kept] = patch
     return patch
+
+
+def forget_patches() -> None:
+    """Let go of the texts of patches; they are made again."""
+    _patch_texts.clear()
 
 
 def patch_values(patch: str) -> dict[str, str]:
     """The attributes of :func:`patch_of` by their names. Those that only a newer deskpulse knows stay in the patch."""
     implied = _CREATION_VALUES if patch.startswith(_CREATION) else {}
     given = _decode_patch(patch.removeprefix(_CREATION))
-    return implied | {ATTRIBUTES[ord(code) - ord("a")]: v for code, v in given.items() if code in _PATCH_CODES}
+    return implied | {ATTRIBUTES[ord(code) - ord("a")]: intern(v) for code, v in given.items() if code in _PATCH_CODES}
 
 
 def score_of(text: str) -> tuple[float, float, float]:

@@ -124,6 +124,15 @@ class KeptPartition:
         """Let the state take less memory, for some milliseconds; whether that did anything."""
         return self.partition.tidy() or self.customers.tidy()
 
+    def let_go(self) -> None:
+        """Drop what can be made again, and what holds the memory of a backlog that is done with."""
+        self.partition.let_go()
+        self.customers.let_go()
+
+    def renew(self) -> object:
+        """See ``Partition.renew``; after all have let go."""
+        return self.partition.renew()
+
     def close(self) -> None:
         """Let go of the disk."""
         if self._disk is not None:

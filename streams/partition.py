@@ -18,7 +18,7 @@ from schemas.events import INPUT_TOPICS, decode_at
 from schemas.outputs import CELLS, CUSTOMERS, FACTS, HISTORIES, SLA_EVENTS, CustomerContact
 from streams import changelog, history, ticket
 from streams.backlog import Backlog
-from streams.cells import RESOLUTIONS, Panes, backlog_changes, dimensions_of, expand
+from streams.cells import RESOLUTIONS, Panes, dimensions_of, expand
 from streams.config import DomainConfig
 from streams.facts import Facts
 from streams.history import Contact, HistoryFullError
@@ -245,6 +245,17 @@ class Partition:
         """Let what rests take less memory, for some milliseconds; whether that did anything."""
         return self._resting.tidy()
 
+    def let_go(self) -> None:
+        """Drop what can be made again, and what holds the memory of a backlog that is done with."""
+        self._resting.settle()
+        self.teller.let_go()
+        self._cell_records.let_go()
+
+    def renew(self) -> object:
+        """Hold the rest as new objects, close to each other; returns what has to stay until all others have done so."""
+        self._timers.renew()
+        return self.teller.dimensions.renew()
+
     @property
     def pending(self) -> int:
         """How much a cut would deal with: tickets, and refused records, of which a large one counts as many."""
@@ -326,19 +337,18 @@ class Partition:
 
     def count(self, added: bytes, withdrawn: bytes) -> None:
         """Add packed contributions to the cells and the backlog, and take others back."""
-        self._gather(added, 1)
-        self._gather(withdrawn, -1)
+        self._gather(added, withdrawn)
         for panes in self.panes.values():
             panes.settle()
 
-    def _gather(self, packed: bytes, sign: int) -> None:
-        if not packed:
-            return
-        minutes, low_keys, amounts = expand(packed, sign)
-        for panes in self.panes.values():
-            panes.gather(minutes, low_keys, amounts)
-        for number, what, value in backlog_changes(packed):
-            self.backlog.add(number, what, value, sign)
+    def _gather(self, added: bytes, withdrawn: bytes = b"") -> None:
+        for packed, sign in ((added, 1), (withdrawn, -1)):
+            if packed:
+                minutes, low_keys, amounts = expand(packed, sign)
+                for panes in self.panes.values():
+                    panes.gather(minutes, low_keys, amounts)
+        if added or withdrawn:
+            self.backlog.change(added, withdrawn)
 
     def _leave_at(self, found: Facts) -> int:
         horizon = self.config.horizon_ms
@@ -460,7 +470,7 @@ class Partition:
 
     def _gather_restored(self, told: list[bytes]) -> set[int]:
         packed = b"".join(told)
-        self._gather(packed, 1)
+        self._gather(packed)
         return dimensions_of(packed)
 
     def _tell_silently(self, key: bytes, now: int) -> bytes:

@@ -104,11 +104,11 @@ class Processor:
         changelogs: Changelogs | None = None,
         refused_before: RefusedBefore | None = None,
         open_disk: OpenDisk = open_disk,
-        at_rest: Callable[[], None] = lambda: None,
+        give_back: Callable[[], None] = lambda: None,
     ) -> None:
         """``refused_before``: asked when partitions are assigned, so that a restart forgets no dead letter.
 
-        ``at_rest``: called when a backlog is done with and the state is tidied up.
+        ``give_back``: gives free memory back to the system; called when a backlog is done with.
         """
         self.config = config
         self.commits = 0
@@ -120,7 +120,7 @@ class Processor:
         self._open_disk = open_disk
         self._refused_before = refused_before
         self._patches: dict[str, Patch] = {}
-        self._at_rest = at_rest
+        self._give_back = give_back
         self._was_busy = False
         self._dead_letters = DeadLetterLimit(config.dead_letter_limit, config.dead_letter_window)
         self._partitions: dict[int, Partition] = {}
@@ -212,7 +212,16 @@ class Processor:
                 self._was_busy = True
             elif not any(kept.tidy() for kept in self._kept.values()) and self._was_busy:
                 self._was_busy = False
-                self._at_rest()
+                self._let_go()
+
+    def _let_go(self) -> None:
+        for kept in self._kept.values():
+            kept.let_go()
+        # Now, or what is made anew would take the places of what has gone.
+        self._give_back()
+        before = [kept.renew() for kept in self._kept.values()]
+        del before
+        self._give_back()
 
     def _is_full(self) -> bool:
         return sum(partition.pending for partition in self._partitions.values()) >= _MOST_TICKETS

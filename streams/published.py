@@ -175,6 +175,10 @@ class CellRecords:
         self._encoding = Encoding()
         self._shared: dict[int, tuple[bytes, msgspec.Raw]] = {}
 
+    def let_go(self) -> None:
+        """Drop what was encoded once; it is encoded again."""
+        self._shared.clear()
+
     def record(self, resolution: str, pane_at_ms: int, as_of_ms: int, number: int, cell: Cells) -> Output:
         """The record of one cell, whole; ``cell`` holds measures and amounts that are not zero."""
         shared = self._shared.get(number)

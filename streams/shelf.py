@@ -57,6 +57,7 @@ class Store(Protocol):
     def put(self, key: bytes, value: bytes) -> None: ...  # noqa: D102
     def pop(self, key: bytes) -> None: ...  # noqa: D102
     def tidy(self) -> bool: ...  # noqa: D102
+    def settle(self) -> None: ...  # noqa: D102
     def items(self) -> Iterator[tuple[bytes, bytes]]: ...  # noqa: D102
 
 
@@ -137,7 +138,7 @@ class Shelf:
         self._fresh[key] = value
         self._fresh_bytes += _HEADER_BYTES + len(key) + len(value)
         if self._fresh_bytes > _CHUNK:
-            self._settle()
+            self._settle(_CHUNK // 2)
 
     def pop(self, key: bytes) -> None:
         """Forget a key; nothing happens when there is none."""
@@ -195,14 +196,19 @@ class Shelf:
         self._used[number] -= size
         self._in_use -= size
 
-    def _settle(self) -> None:
-        """Write what was put last as a buffer, unless most of it has been replaced there already."""
+    def settle(self) -> None:
+        """Write what was put last as a buffer, however little it is, unless there is hardly anything here."""
+        if self._packer is not None:
+            self._settle(1)
+
+    def _settle(self, least: i64) -> None:
+        """Write what was put last as a buffer, where it takes so much: most may have been replaced there already."""
         fresh = self._fresh
         size: i64 = 0
         for key, value in fresh.items():
             size += _HEADER_BYTES + len(key) + len(value)
         self._fresh_bytes = size
-        if 2 * size < _CHUNK:
+        if size < least:
             return
         self._make_room(len(fresh))
         number = self._begin_chunk()

@@ -15,7 +15,7 @@ from streams.config import DomainConfig
 from streams.contributions import change, contributions
 from streams.customers import of_facts
 from streams.facts import Facts, facts
-from streams.history import History
+from streams.history import History, forget_patches
 from streams.live import SlaLabels
 from streams.policies import PolicyNames
 from streams.published import Encoding, Output, encode, ticket_facts
@@ -60,6 +60,12 @@ class Teller:
     def restored(self, used: set[int]) -> None:
         """Numbers are restored (``Dimensions.restore``), and these are in use."""
         self.dimensions.restored(used)
+        self._graph = self._new_graph()
+
+    def let_go(self) -> None:
+        """Drop what was worked out of patches; it is worked out again where it is met."""
+        forget_patches()
+        self._graph.let_go()
         self._graph = self._new_graph()
 
     def facts(self, kept: History, now: int) -> Facts:

@@ -146,7 +146,7 @@ def _memory(seen: list[Seen]) -> dict[str, Any]:
 
 def main() -> int:
     parser = command.options("tests.chaos.fuzz", __doc__, "--records 100000 --seed 7 --out fuzz.json")
-    parser.add_argument("--records", type=int, default=1_000_000, help="how many (default 1,000,000)")
+    parser.add_argument("--records", type=int, default=3_000_000, help="how many (default 3,000,000)")
     command.add_seed(parser)
     asked = parser.parse_args()
     return command.execute("fuzz", asked, lambda folder: fuzz(asked.records, asked.seed, folder))

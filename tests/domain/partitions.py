@@ -168,6 +168,13 @@ class Desk:
             self.pass_on()
         raise AssertionError("tickets and customers tell each other things without end")
 
+    def let_go(self) -> None:
+        """What happens when a backlog is done with."""
+        for one in (*self.partitions, self.customers):
+            one.let_go()
+        for partition in self.partitions:
+            partition.renew()
+
     def crash(self, config: DomainConfig | None = None) -> None:
         """Lose the state, restore it from the changelogs, and read again what was not committed.
 

@@ -21,7 +21,7 @@ from tests.strategies import configs, deliveries, histories, nows_ms
 pytestmark = pytest.mark.timeout(600)
 """What fails is made small for up to five minutes."""
 
-HAPPENINGS = ("go on", "pass on", "commit", "commit", "commit one", "crash")
+HAPPENINGS = ("go on", "pass on", "commit", "commit", "commit one", "crash", "let go")
 
 
 def worked(desk: Desk, events: list[AnyEvent], data: st.DataObject, now_ms: int) -> None:
@@ -39,6 +39,8 @@ def worked(desk: Desk, events: list[AnyEvent], data: st.DataObject, now_ms: int)
                 desk.commit(newest_ms, of=data.draw(st.integers(0, len(desk.partitions) - 1)))
             elif what == "crash":
                 desk.crash()
+            elif what == "let go":
+                desk.let_go()
     desk.settle(now_ms)
 
 
