@@ -9,6 +9,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
+from librt.strings import read_i64_le
 from mypy_extensions import mypyc_attr
 
 from schemas.outputs import CustomerTicket
@@ -18,6 +19,7 @@ from streams.history import History
 _HEADER: Final = Struct("<QIIHQ")
 """When the ticket is due (0: never), the lengths of its packed contributions and of what it has raised, the customer
 that it told of itself, and what it told."""
+_LENGTH_MASK: Final = (1 << 32) - 1
 
 
 @mypyc_attr(acyclic=True)
@@ -91,11 +93,11 @@ def history_of(resting: bytes) -> bytes:
 
 def told_of(resting: bytes) -> tuple[int, bytes]:
     """When a ticket at rest is due (0 for never), and its contributions."""
-    due, length, _, _, _ = _HEADER.unpack_from(resting)
-    return due, resting[_HEADER.size : _HEADER.size + length]
+    # Natively: of all tickets this is asked when they are restored.
+    length = read_i64_le(resting, 8) & _LENGTH_MASK
+    return due_of(resting), resting[_HEADER.size : _HEADER.size + length]
 
 
 def due_of(resting: bytes) -> int:
     """When a ticket at rest is due, 0 for never."""
-    due: int = _HEADER.unpack_from(resting)[0]
-    return due
+    return read_i64_le(resting, 0)
