@@ -76,10 +76,9 @@ class Lives:
 
     def __init__(self, record: Record) -> None:
         self.record = record
-        self.last_error: BaseException | None = None
-        """What this life ends with."""
         self._ready_at: float | None = None
         self._replacing: threading.Thread | None = None
+        """Runs once this life has failed."""
         self._apps: Sequence[App] = ()
         self._deciding = threading.Lock()
         self._told_to_end = False
@@ -123,19 +122,20 @@ class Lives:
         with self._deciding:
             if not can_be_mended(error):
                 return False
-            if self.last_error is None:
-                self.last_error = error
+            if self._replacing is None:
                 self._replacing = threading.Thread(target=self._replace, args=(error,), name="next life", daemon=True)
                 self._replacing.start()
             return True
 
-    def wait_replaced(self) -> None:
-        """To be called when the loop has ended: where this life has failed, what follows it is not cut short.
+    def wait_replaced(self) -> bool:
+        """To be called when the loop has ended; whether this life has failed, and what follows it can't begin.
 
-        Then this does not return, unless the next life can't begin.
+        Where it can, this does not return: that is not to be cut short.
         """
-        if self._replacing is not None:
-            self._replacing.join()
+        if self._replacing is None:
+            return False
+        self._replacing.join()
+        return True
 
     def mend_start(self, error: BaseException) -> None:
         """Begin again after an error of the start; returns where this has no use, as in a first life."""
@@ -178,8 +178,7 @@ class Worker(faust.Worker):
         try:
             super().execute_from_commandline()
         except SystemExit:
-            self.lives.wait_replaced()
-            if self.lives.last_error is not None:
+            if self.lives.wait_replaced():
                 raise SystemExit(1) from None
             raise
 
