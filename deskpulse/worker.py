@@ -7,7 +7,6 @@ application with a consumer group of its own, so a slow ClickHouse does not hold
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,7 +18,7 @@ from clickhouse_connect.driver.client import Client
 from mode import Service
 
 from deskpulse import worker_log
-from deskpulse.allocator import give_free_memory_back, give_memory_back
+from deskpulse.allocator import collect_seldom, give_free_memory_back, give_memory_back
 from deskpulse.dlq.before import refused_before
 from deskpulse.durations import duration_ms
 from deskpulse.explain.route import Tickets
@@ -43,8 +42,6 @@ from streams.transport import App, fail
 
 SINK_TOPICS: Final = (FACTS, CELLS, SLA_EVENTS, *INPUT_TOPICS)
 _LOG: Final = logging.getLogger(__name__)
-_YOUNG_OBJECTS: Final = 50_000
-"""State is bytes, which the cyclic collector does not look at; what it does look at rarely is a cycle."""
 _LOOK_SECONDS: Final = 0.2
 
 
@@ -256,10 +253,7 @@ def _run(settings: Settings, lives: Lives) -> None:
     lives.has(apps.apps)
     groups = [_group(settings, role) for role in settings.worker.roles]
     wait_for_name(settings.kafka.client(), groups, settings.worker.id, settings.worker.session_timeout.total_seconds())
-    gc.collect()
-    gc.freeze()
-    gc.enable()
-    gc.set_threshold(_YOUNG_OBJECTS, 50, 1_000)
+    collect_seldom()
     # Quiet: its spinner and its smileys are for a terminal, and this is a log.
     worker = Worker(
         lives,

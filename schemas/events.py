@@ -201,11 +201,8 @@ def at_ms(at: datetime) -> int:
     return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
 
 
-_LATEST_MS: Final = at_ms(LATEST)
-
-
-def decode_at(value: bytes | None) -> tuple[AnyEvent, int]:
-    """Decode one record's value: the event, and its ``at`` in milliseconds.
+def decode(value: bytes | None) -> AnyEvent:
+    """Decode one record's value.
 
     Raises :class:`UnknownTypeError` for a type of another contract and :class:`BadRecordError` for all else that is
     wrong, and nothing else whatever the bytes are.
@@ -219,18 +216,12 @@ def decode_at(value: bytes | None) -> tuple[AnyEvent, int]:
             value.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise explain_error(value, error) from None
-    at = at_ms(event.at)
-    if not 0 <= at < _LATEST_MS:
+    if not EPOCH <= event.at < LATEST:
         raise BadRecordError(
             f"{event.__struct_config__.tag}: `at` is {event.at.isoformat()}; expected the time at which it happened, "
             f"from {EPOCH.year} to {LATEST.year - 1}"
         )
-    return event, at
-
-
-def decode(value: bytes | None) -> AnyEvent:
-    """Decode one record's value, see :func:`decode_at`."""
-    return decode_at(value)[0]
+    return event
 
 
 def explain_error(value: bytes, error: Exception) -> BadRecordError | UnknownTypeError:

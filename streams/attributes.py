@@ -8,7 +8,7 @@ published.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from schemas.outputs import ATTRIBUTES
@@ -176,7 +176,7 @@ class AttributeGraph:
             following = state.following[found.step] = self._state(values)
         return following
 
-    def attributes(self, patches: Sequence[str]) -> Mapping[str, str]:
+    def attributes(self, patches: Sequence[str]) -> dict[str, str]:
         """All attributes after some patches, in their order."""
         if len(patches) == 1:
             return self._patch(patches[0]).values

@@ -24,6 +24,7 @@ MODULES: Final = (
     "changelog",
     "contributions",
     "customers",
+    "decoding",
     "facts",
     "history",
     "partition",

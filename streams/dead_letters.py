@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 from schemas.bad_records import BadRecordError, UnknownTypeError, without_values
-from schemas.events import TYPE_OF_NAME, AnyEvent, decode_at
+from schemas.events import TYPE_OF_NAME, AnyEvent
 from schemas.outputs import DEAD_LETTER_HEADERS
+from streams.decoding import decode_at
 
 BAD_RECORD: Final = "bad_record"
 KEY_MISMATCH: Final = "key_mismatch"

@@ -130,7 +130,7 @@ class Facts:
 
 
 def facts(
-    records: bytes | bytearray,
+    records: bytes,
     names: list[str],
     now: int,
     graph: AttributeGraph,

@@ -31,10 +31,10 @@ from sys import intern
 from typing import Final, NamedTuple
 
 import msgspec
-from librt.strings import BytesWriter, read_i64_be
+from librt.strings import BytesWriter, read_i64_be, write_i32_be, write_i64_be
 from librt.vecs import append, vec
 from msgspec import UNSET
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i32, i64, mypyc_attr
 from xxhash import xxh3_64_digest
 
 from schemas.events import (
@@ -49,14 +49,16 @@ from schemas.events import (
 )
 from schemas.outputs import ATTRIBUTES
 
-RECORD: Final = Struct(">QQ8sBBHI")
-SIZE: Final = RECORD.size
-_pack_record: Final = RECORD.pack
+SIZE: Final = 32
+_SEQ: Final = 8
+_DIGEST: Final = 16
 KIND: Final = 24
 """Where in a record its kind stands."""
+_SIGN: Final[i64] = -(2**63)
+"""What turns ``seq`` into ``seq`` + 2**63, both in 64 bits."""
 ROW: Final = Struct(">Q16xBBHI")
 """What the facts read of a record: at, kind, code, b, c."""
-ROWS: Final[Callable[[bytes | bytearray], Iterator[tuple[int, int, int, int, int]]]] = ROW.iter_unpack
+ROWS: Final[Callable[[bytes], Iterator[tuple[int, int, int, int, int]]]] = ROW.iter_unpack
 
 CREATED: Final = 1
 UPDATED: Final = 2
@@ -135,18 +137,16 @@ class Contact(NamedTuple):
 class History:
     """The set of one ticket's events while it is worked on."""
 
-    __slots__ = ("_disordered", "_last", "_name_bytes", "contact", "erased", "names", "records")
+    __slots__ = ("_disordered", "_last_at", "_name_bytes", "contact", "erased", "names", "records")
 
-    def __init__(
-        self, names: list[str] | None = None, records: bytes | bytearray = b"", contact: Contact | None = None
-    ) -> None:
+    def __init__(self, names: list[str] | None = None, records: bytes = b"", contact: Contact | None = None) -> None:
         self.contact = contact
         """The newest; it is one of the set, too, but has no place in its order."""
         self.names = [] if names is None else names
-        self.records = bytearray(records)
+        self.records = records
         self._disordered = False
-        self._last = b""
-        """The last of the records, empty while it is to be looked for: to cut it out for each event took its time."""
+        self._last_at: i64 = -1
+        """When the last of the records happened, -1 while it is to be looked for."""
         self._name_bytes = -1
         self.erased = len(records) == SIZE and records[KIND] == DELETED and records[KIND + 1] == ERASES
         """Whether all that is kept is that it was erased. Its names stay until it is packed, for those who have to tell
@@ -170,102 +170,119 @@ class History:
         """
         if self.erased and not erases(event):
             return KNOWN
-        digest = _digest(event.id.encode())
+        digest = read_i64_be(_digest(event.id.encode()), 0)
         records = self.records
-        known = records.find(digest) if records else -1
-        if known >= 0 and (place := self._place_of(digest, known)) >= 0 and not erases(event):
-            if (at, event.seq + 2**63) >= RECORD.unpack_from(records, place)[:2]:
+        place = self._place_of(digest)
+        if place >= 0 and not erases(event):
+            if (at, event.seq) >= (read_i64_be(records, place), read_i64_be(records, place + _SEQ) ^ _SIGN):
                 return KNOWN
             record = self._pack(at, digest, event)
-            del records[place : place + SIZE]
-            self._last = b""
-            self._append(record)
+            self.records = records[:place] + records[place + SIZE :]
+            self._last_at = -1
+            self._append(record, at)
             return REPLACED
         if len(records) >= MOST_EVENTS * SIZE and type(event) is not TicketDeleted:
             raise HistoryFullError(
                 f"the ticket has {MOST_EVENTS:,} events already; its producer seems to repeat itself"
             )
         record = self._pack(at, digest, event)
-        if erases(event):
+        if record[KIND] == DELETED and erases(event):
             return self._erase(record)
-        self._append(record)
+        self._append(record, at)
         return ADDED
 
     def _erase(self, record: bytes) -> int:
         """Keep this erasure alone, or the one that is there already: the first in history order."""
-        self._last = b""
         if self.erased:
-            if record >= bytes(self.records):
+            if record >= self.records:
                 return KNOWN
-            self.records = bytearray(record)
+            self.records = record
             return REPLACED
-        self.records = bytearray(record)
+        self.records = record
         self.contact = None
         self.erased = True
         self._disordered = False
         return ADDED
 
-    def _place_of(self, digest: bytes, found: int) -> int:
-        while found >= 0:
-            if found % SIZE == 16:
-                return found - 16
-            found = self.records.find(digest, found + 1)
+    def _place_of(self, digest: i64) -> i64:
+        """Where the record of an event begins, -1 where there is none."""
+        records = self.records
+        place: i64 = 0
+        while place < len(records):
+            if read_i64_be(records, place + _DIGEST) == digest:
+                return place
+            place += SIZE
         return -1
 
-    def _append(self, record: bytes) -> None:
+    def _append(self, record: bytes, at: i64) -> None:
         records = self.records
-        if records and (self._last or records[-SIZE:]) > record:
-            self._disordered = True
-        records += record
-        self._last = record
+        if records:
+            last_at = self._last_at
+            if last_at < 0:
+                last_at = read_i64_be(records, len(records) - SIZE)
+            if at < last_at or (at == last_at and records[-SIZE:] > record):
+                self._disordered = True
+        self.records = records + record
+        self._last_at = at
 
     def put_in_order(self) -> None:
         """Put the records in history order; to be called before they are read. Adding leaves them as they come."""
         if self._disordered:
-            self.records = bytearray(in_order(bytes(self.records)))
+            self.records = in_order(self.records)
             self._disordered = False
-            self._last = b""
+            self._last_at = -1
 
-    def _pack(self, at: int, digest: bytes, event: AnyEvent) -> bytes:
-        number = self._number
-        code = b = c = 0
+    def _pack(self, at: i64, digest: i64, event: AnyEvent) -> bytes:
+        seq: i64 = event.seq
+        code: i64 = 0
+        b: i64 = 0
+        c: i32 = 0
         if type(event) is MessageSent:
             what = MESSAGE
             code = AUTHOR_CODE[event.author] | (INTERNAL if event.visibility == "internal" else 0)
             if event.channel is not UNSET:
-                b = number(event.channel)
-            c = number(event.author_id)
+                b = self._number(event.channel)
+            c = i32(self._number(event.author_id))
         elif type(event) is TicketUpdated:
             what = UPDATED
             code = 0 if event.status is UNSET else STATUS_CODE[event.status] + 1
             if event.customer_id is not UNSET:
-                b = number(event.customer_id)
+                b = self._number(event.customer_id)
             if patch := patch_of(event):
-                c = number(patch)
+                c = i32(self._number(patch))
         elif type(event) is TicketCreated:
             what = CREATED
             code = STATUS_CODE[event.status]
-            b = number(event.customer_id)
-            c = number(patch_of(event))
+            b = self._number(event.customer_id)
+            c = i32(self._number(patch_of(event)))
         elif type(event) is SurveySent:
             what = SURVEY_SENT
             code = SURVEY_CODE[event.kind]
-            c = number(event.survey_id)
+            c = i32(self._number(event.survey_id))
         elif type(event) is SurveyAnswered:
             what = SURVEY_ANSWERED
             code = SURVEY_CODE[event.kind]
             low, high = event.scale
-            b = number(f"{event.score!r},{low!r},{high!r}")
-            c = number(event.survey_id)
+            b = self._number(f"{event.score!r},{low!r},{high!r}")
+            c = i32(self._number(event.survey_id))
         elif type(event) is TicketMerged:
             what = MERGED
-            c = number(event.into)
+            c = i32(self._number(event.into))
         else:
             what = DELETED
             code = ERASES if erases(event) else 0
-        return _pack_record(at, event.seq + 2**63, digest, what, code, b, c)
+        writer = BytesWriter()
+        write_i64_be(writer, at)
+        write_i64_be(writer, seq ^ _SIGN)
+        write_i64_be(writer, digest)
+        writer.append(what)
+        writer.append(code)
+        writer.append(b >> 8)
+        writer.append(b & 255)
+        write_i32_be(writer, c)
+        return writer.getvalue()
 
-    def _number(self, name: str) -> int:
+    def _number(self, name: str) -> i64:
         names = self.names
         for place, known in enumerate(names):
             if known == name:

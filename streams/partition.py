@@ -14,12 +14,13 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from schemas.bad_records import BadRecordError, UnknownTypeError
-from schemas.events import INPUT_TOPICS, decode_at
+from schemas.events import INPUT_TOPICS
 from schemas.outputs import CELLS, CUSTOMERS, FACTS, HISTORIES, SLA_EVENTS, CustomerContact
 from streams import changelog, history, ticket
 from streams.backlog import Backlog
 from streams.cells import RESOLUTIONS, Panes, dimensions_of, expand
 from streams.config import DomainConfig
+from streams.decoding import decode_at
 from streams.facts import Facts
 from streams.history import Contact, HistoryFullError
 from streams.late import would_change
@@ -274,9 +275,11 @@ class Partition:
         """
         now = self.watermark.value
         making = Making()
-        for key, held in self._touched.items():
+        touched = self._touched
+        while touched:
+            # Each is let go of as soon as it is derived: what it publishes takes as much memory as it did.
+            key, held = touched.popitem()
             self._cut_ticket(key, held, now, may_leave, making)
-        self._touched = {}
         self.count(b"".join(making.added), b"".join(making.withdrawn))
         self._forget_left(now, making.histories)
         self._number(making.histories)

@@ -9,8 +9,9 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 
 from schemas.bad_records import BadRecordError, UnknownTypeError
-from schemas.events import decode, decode_at
+from schemas.events import decode
 from streams import history as histories
+from streams.decoding import decode_at
 from streams.history import ADDED, History, HistoryFullError
 from streams.pseudonyms import Pseudonyms
 

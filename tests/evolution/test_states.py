@@ -6,6 +6,7 @@ import json
 from base64 import b64decode
 from datetime import UTC, datetime
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from streams.config import DomainConfig
 from streams.entries import Entry, encode
 from streams.entries import decode as decode_entries
 from streams.facts import facts
-from streams.history import RECORD, History, UnreadableHistoryError, patch_values
+from streams.history import SIZE, History, UnreadableHistoryError, patch_values
 from streams.picture import picture
 from tests import oracle
 from tests.domain.partitions import Desk, without_time
@@ -99,7 +100,7 @@ def test_events_of_a_newer_deskpulse_in_a_history_are_kept_and_mean_nothing() ->
     plain = bytes(history.records)
     graph = AttributeGraph(Dimensions(CONFIG.dimensions))
     before = facts(plain, history.names, OLD["now_ms"], graph, CONFIG)
-    unknown = RECORD.pack(RECORD.unpack_from(plain, len(plain) - RECORD.size)[0], 2**64 - 1, b"whatever", 99, 7, 0, 0)
+    unknown = Struct(">8sQ8sBBHI").pack(plain[-SIZE : 8 - SIZE], 2**64 - 1, b"whatever", 99, 7, 0, 0)
     after = facts(plain + unknown, history.names, OLD["now_ms"], graph, CONFIG)
     assert (after.first_reply_ms, after.status_ms, len(after.solves)) == (
         before.first_reply_ms,

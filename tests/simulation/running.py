@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import random
@@ -12,6 +11,7 @@ from functools import partial
 from multiprocessing import get_context
 from typing import NamedTuple
 
+from deskpulse.allocator import collect_seldom
 from tests.simulation.defects import Defect
 from tests.simulation.faults import Faults
 from tests.simulation.happenings import Happenings
@@ -22,8 +22,6 @@ from tests.simulation.world import World
 
 AT_ONCE = 20
 """Seeds that a core is given at a time."""
-YOUNG_OBJECTS = 50_000
-"""As a worker has it: little of what a seed leaves is a cycle."""
 
 
 class Outcome(NamedTuple):
@@ -82,5 +80,4 @@ def run_seeds(seeds: Iterable[int], defect: Defect = Defect.NONE, jobs: int | No
 def set_up() -> None:
     """What a process is told that runs many seeds: no log, no searching for garbage among few objects."""
     logging.disable(logging.CRITICAL)
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 50, 1_000)
+    collect_seldom()
