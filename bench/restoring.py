@@ -13,7 +13,7 @@ import time
 
 from faust.types import TP
 
-from deskpulse.allocator import collect_seldom, give_memory_back
+from deskpulse.allocator import collect_seldom, hold_memory
 from deskpulse.durations import duration_ms
 from deskpulse.settings import Settings
 from schemas.events import INPUT_TOPICS
@@ -55,6 +55,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    give_memory_back()
+    hold_memory()
     collect_seldom()
     asyncio.run(main())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.running import MIB
-from deskpulse.allocator import give_memory_back
+from deskpulse.allocator import hold_memory
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import CUSTOMERS, HISTORIES
 from sources.simulator import SimulatorConfig, simulate
@@ -88,7 +88,7 @@ def main() -> None:
     """Fill, measure, open again."""
     asked = json.loads(sys.argv[1])
     folder = asked["folder"] and Path(asked["folder"])
-    give_memory_back()
+    hold_memory()
     kept = opened(folder)
     empty_mib = resident_mib()
     for part in range(-(-asked["tickets"] // AT_ONCE)):

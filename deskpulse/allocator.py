@@ -1,5 +1,4 @@
-"""The memory of a process whose cuts come and go while its tickets stay: glibc's allocator is told to give memory back,
-the cyclic collector to look seldom.
+"""The memory of a process whose cuts come and go while its tickets stay: told to glibc's allocator and the collector.
 
 By default glibc keeps an arena for every thread and learns from large blocks that they are to be kept; what a burst
 once needed then stays with the process. Where the C library is another one, nothing is done.
@@ -15,11 +14,12 @@ from typing import Any, Final
 _ARENA_MAX: Final = -8
 _MMAP_THRESHOLD: Final = -3
 _TRIM_THRESHOLD: Final = -1
-_LARGE_BYTES: Final = 786_432
-"""Blocks from here on are of the kernel and go back to it at once: buffers of librdkafka and of the shelf. Numpy's are
-mostly smaller: to have the kernel make each of them anew took a quarter of the time of a restore."""
-_KEPT_FREE_BYTES: Final = 8_388_608
-"""So much free memory at an end of the heap is kept, for the same reason."""
+_BUSY_BYTES: Final = 4_194_304, 16_777_216
+"""Blocks from so many bytes on are of the kernel and go back to it at once; so many free ones are kept at an end of the
+heap. Smaller ones make the kernel give the buffers of numpy, of librdkafka and of the shelf anew each time: a third of
+the time of a restore."""
+_RESTING_BYTES: Final = 786_432, 8_388_608
+"""The same while nothing but what comes in is to be done: buffers of the shelf are of the kernel."""
 _YOUNG_OBJECTS: Final = 500_000
 """State is bytes, which the cyclic collector does not look at; what it does look at rarely is a cycle. With a tenth of
 it, looking took 5 % of a backlog's time."""
@@ -32,25 +32,30 @@ def _glibc() -> Any | None:
     return library if hasattr(library, "gnu_get_libc_version") else None
 
 
-def give_free_memory_back() -> None:
+def hold_memory() -> None:
+    """Keep what is freed at hand, since much is to be done; at first to be called before threads are started."""
+    _set(*_BUSY_BYTES)
+
+
+def give_memory_back() -> None:
     """Let all that is free go back to the system, now: what Python holds ready, and the holes between used blocks.
 
-    After a backlog of 125,000 tickets that was 150 MiB, in 16 ms. While there is work it is not worth its time: 1.5 s
-    were seen once.
+    From now on large blocks go back when they are freed. After a backlog of 125,000 tickets it was 150 MiB, in 16 ms;
+    while there is work it is not worth its time: 1.5 s were seen once.
     """
     gc.collect()  # It also empties Python's lists of free tuples and the like, each of which keeps a MiB.
-    library = _glibc()
+    library = _set(*_RESTING_BYTES)
     if library is not None:
         library.malloc_trim(0)
 
 
-def give_memory_back() -> None:
-    """Let freed memory go back to the system; to be called before threads are started."""
+def _set(large_bytes: int, kept_free_bytes: int) -> Any | None:
     library = _glibc()
     if library is not None:
         library.mallopt(_ARENA_MAX, 2)
-        library.mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
-        library.mallopt(_TRIM_THRESHOLD, _KEPT_FREE_BYTES)
+        library.mallopt(_MMAP_THRESHOLD, large_bytes)
+        library.mallopt(_TRIM_THRESHOLD, kept_free_bytes)
+    return library
 
 
 def collect_seldom() -> None:

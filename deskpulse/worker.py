@@ -18,7 +18,7 @@ from clickhouse_connect.driver.client import Client
 from mode import Service
 
 from deskpulse import worker_log
-from deskpulse.allocator import collect_seldom, give_free_memory_back, give_memory_back
+from deskpulse.allocator import collect_seldom, give_memory_back, hold_memory
 from deskpulse.dlq.before import refused_before
 from deskpulse.durations import duration_ms
 from deskpulse.explain.route import Tickets
@@ -36,7 +36,7 @@ from streams.dead_letters import TooManyDeadLettersError
 from streams.deadlines import HEARTBEATS_A_SESSION
 from streams.live import Health, LiveFigures
 from streams.offsets import READ_TOPICS
-from streams.processor import Processor, ProcessorConfig
+from streams.processor import Memory, Processor, ProcessorConfig
 from streams.topics import check_topics, ensure_topics
 from streams.transport import App, fail
 
@@ -108,7 +108,7 @@ def processor_of(settings: Settings, app: App, committer: TransactionalCommitter
             state_folder=worker.state_folder,
         ),
         refused_before=partial(refused_before, settings.kafka.client()),
-        give_back=give_free_memory_back,
+        memory=Memory(hold_memory, give_memory_back),
     )
     app.checkpoint, app.committer = processor, committer
 
@@ -247,7 +247,7 @@ def _run(settings: Settings, lives: Lives) -> None:
         _LOG.warning("%s", problem)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    give_memory_back()
+    hold_memory()
     apps = Apps(settings, lives)
     apps.apps[0].task(_tell_when_ready(apps, lives, f"http://{settings.worker.web_host}:{settings.worker.web_port}/"))
     lives.has(apps.apps)

@@ -31,13 +31,8 @@ class Backlog:
 
     def change(self, added: bytes, withdrawn: bytes) -> None:
         """Packed contributions join and leave; those to other figures are passed over."""
-        rows: NDArray[Any] = np.concatenate([np.frombuffer(packed, PACKED_DTYPE) for packed in (added, withdrawn)])
-        joins = len(added) // PACKED_DTYPE.itemsize
-        places = np.flatnonzero(rows["what"] >= OPEN)
-        what = rows["what"][places].astype(np.int64)
-        dimensions = rows["dimensions"][places].astype(np.int64)
-        values = rows["value"][places].astype(np.int64)
-        signs = np.where(places < joins, 1, -1)
+        columns = zip(_columns(added, 1), _columns(withdrawn, -1), strict=True)
+        what, dimensions, values, signs = (np.concatenate(parts) for parts in columns)
         runs = what >= RUNNING
         _add(self._running, dimensions[runs] << _STATE_BITS | (what[runs] - RUNNING), signs[runs] * values[runs])
         for status in np.flatnonzero(np.bincount(what[~runs] - OPEN)).tolist():
@@ -60,6 +55,15 @@ class Backlog:
             keys = np.repeat(entries.keys, entries.amounts)
             rows.append(np.stack((keys >> _AT_BITS, np.full(len(keys), status), keys & _AT_MASK), axis=1))
         return np.concatenate(rows)
+
+
+def _columns(packed: bytes, sign: int) -> tuple[Int64s, Int64s, Int64s, Int64s]:
+    """What, dimensions, value and ``sign`` of the contributions to the backlog among packed ones."""
+    rows: NDArray[Any] = np.frombuffer(packed, PACKED_DTYPE)
+    # First the few, then their columns: all rows are never copied.
+    places = np.flatnonzero(rows["what"] >= OPEN)
+    what, dimensions, values = (rows[name][places].astype(np.int64) for name in ("what", "dimensions", "value"))
+    return what, dimensions, values, np.full(len(places), sign)
 
 
 def _add(entries: Entries, keys: Int64s, amounts: Int64s) -> None:

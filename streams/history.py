@@ -242,7 +242,7 @@ class History:
             code = AUTHOR_CODE[event.author] | (INTERNAL if event.visibility == "internal" else 0)
             if event.channel is not UNSET:
                 b = self._number(event.channel)
-            c = i32(self._number(event.author_id))
+            c = i32(self._number(event.author_id, often=True))
         elif type(event) is TicketUpdated:
             what = UPDATED
             code = 0 if event.status is UNSET else STATUS_CODE[event.status] + 1
@@ -282,7 +282,8 @@ class History:
         write_i32_be(writer, c)
         return writer.getvalue()
 
-    def _number(self, name: str) -> i64:
+    def _number(self, name: str, often: bool = False) -> i64:
+        """The number of a name. ``often``: it is in many tickets, which are to hold one object of it."""
         names = self.names
         for place, known in enumerate(names):
             if known == name:
@@ -297,7 +298,7 @@ class History:
                     f"the ticket's people, surveys and attributes take over {MOST_NAME_BYTES:,} bytes"
                 )
             self._name_bytes += len(name.encode())
-        names.append(name)
+        names.append(intern(name) if often else name)
         return len(names)
 
     def hear(self, contact: Contact) -> bool:

@@ -20,6 +20,7 @@ from streams import changelog, history, ticket
 from streams.backlog import Backlog
 from streams.cells import RESOLUTIONS, Panes, dimensions_of, expand
 from streams.config import DomainConfig
+from streams.contributions import PACKED_DTYPE
 from streams.decoding import decode_at
 from streams.facts import Facts
 from streams.history import Contact, HistoryFullError
@@ -40,8 +41,9 @@ _REFUSED_BYTES: Final = 256
 """So much of a refused record, which is kept whole until the cut, counts as much as a ticket."""
 _OUTDATED_AT_ONCE: Final = 2_000
 """So many tickets are derived anew with a cut, beside those that were touched."""
-_GATHERED_AT_ONCE: Final = 1_000_000
-"""Bytes of contributions that are counted together while restoring."""
+_COUNTED_AT_ONCE: Final = 14_000 * PACKED_DTYPE.itemsize
+"""Bytes of contributions that are counted together: what numpy makes of more fits into no cache, and in as large blocks
+that the kernel has to make them anew each time."""
 
 
 class Message(Protocol):
@@ -346,8 +348,8 @@ class Partition:
 
     def _gather(self, added: bytes, withdrawn: bytes = b"") -> None:
         for packed, sign in ((added, 1), (withdrawn, -1)):
-            if packed:
-                minutes, low_keys, amounts = expand(packed, sign)
+            for begin in range(0, len(packed), _COUNTED_AT_ONCE):
+                minutes, low_keys, amounts = expand(packed[begin : begin + _COUNTED_AT_ONCE], sign)
                 for panes in self.panes.values():
                     panes.gather(minutes, low_keys, amounts)
         if added or withdrawn:
@@ -455,12 +457,13 @@ class Partition:
         told: list[bytes] = []
         size = 0
         for key, resting in self._resting.items():
-            due, contributed = ticket.told_of(resting)
+            due = ticket.due_of(resting)
             if due:
                 self._timers.set(due, key)
+            contributed = ticket.contributions_of(resting)
             told.append(contributed)
             size += len(contributed)
-            if size > _GATHERED_AT_ONCE:
+            if size > _COUNTED_AT_ONCE:
                 used |= self._gather_restored(told)
                 told, size = [], 0
         used |= self._gather_restored(told)

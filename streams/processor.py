@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from confluent_kafka import KafkaException
 from faust.types import TP
@@ -55,7 +55,7 @@ _TICK_SECONDS: Final = 0.1
 _BEHIND_RECORDS: Final = 5_000
 """With more records unread than this, about half a second of what a worker can do, it is catching up, and nobody can
 look at its figures to the second."""
-_MOST_TICKETS: Final = 150_000
+_MOST_TICKETS: Final = 130_000
 """A cut is made early when so many tickets wait for it, and no batch is taken before it is made: a bound on memory."""
 _RESTORE_SECONDS: Final = 600.0
 _SETTLE_SECONDS: Final = 5.0
@@ -81,6 +81,15 @@ class ProcessorConfig:
     """What a state on disk may lack after a crash, and is then read from Kafka."""
 
 
+class Memory(NamedTuple):
+    """How the process holds the memory that is freed: nothing is done where nothing is given."""
+
+    hold: Callable[[], None] = lambda: None
+    """Much is to be done: keep it at hand."""
+    give_back: Callable[[], None] = lambda: None
+    """Give it back to the system, now and from now on."""
+
+
 RefusedBefore = Callable[[Mapping[tuple[str, int], int], int], Mapping[str, tuple[int, Mapping[str, int]]]]
 """Given where each (topic, partition) of the inputs is read from and a number of records: by topic, of how many records
 before that how many were refused, by code. Blocks."""
@@ -104,11 +113,11 @@ class Processor:
         changelogs: Changelogs | None = None,
         refused_before: RefusedBefore | None = None,
         open_disk: OpenDisk = open_disk,
-        give_back: Callable[[], None] = lambda: None,
+        memory: Memory = Memory(),  # noqa: B008 (it has no state)
     ) -> None:
         """``refused_before``: asked when partitions are assigned, so that a restart forgets no dead letter.
 
-        ``give_back``: gives free memory back to the system; called when a backlog is done with.
+        ``memory``: told when a backlog begins and when it is done with.
         """
         self.config = config
         self.commits = 0
@@ -120,8 +129,8 @@ class Processor:
         self._open_disk = open_disk
         self._refused_before = refused_before
         self._patches: dict[str, Patch] = {}
-        self._give_back = give_back
-        self._was_busy = False
+        self._memory = memory
+        self._busy = self._untidy = False
         self._dead_letters = DeadLetterLimit(config.dead_letter_limit, config.dead_letter_window)
         self._partitions: dict[int, Partition] = {}
         self._kept: dict[int, KeptPartition] = {}
@@ -209,19 +218,32 @@ class Processor:
                 self._due = False
                 await self.commit()
             elif behind:
-                self._was_busy = True
-            elif not any(kept.tidy() for kept in self._kept.values()) and self._was_busy:
-                self._was_busy = False
-                self._let_go()
+                self._is_busy()
+            else:
+                self._rest()
+
+    def _is_busy(self) -> None:
+        if not self._busy:
+            self._busy = self._untidy = True
+            self._memory.hold()
+
+    def _rest(self) -> None:
+        """There is time: let what rests take less memory, and after a backlog what it needed go."""
+        if self._busy:
+            self._busy = False
+            self._memory.give_back()
+        if not any(kept.tidy() for kept in self._kept.values()) and self._untidy:
+            self._untidy = False
+            self._let_go()
 
     def _let_go(self) -> None:
         for kept in self._kept.values():
             kept.let_go()
         # Now, or what is made anew would take the places of what has gone.
-        self._give_back()
+        self._memory.give_back()
         before = [kept.renew() for kept in self._kept.values()]
         del before
-        self._give_back()
+        self._memory.give_back()
 
     def _is_full(self) -> bool:
         return sum(partition.pending for partition in self._partitions.values()) >= _MOST_TICKETS
@@ -330,6 +352,7 @@ class Processor:
     async def assigned(self, partitions: set[TP]) -> None:
         """Restore the state of the partitions from the changelog."""
         began = time.monotonic()
+        self._is_busy()
         numbers = {tp.partition for tp in partitions}
         returned = await self.retained.unchanged(numbers, _RESTORE_SECONDS)
         await self._open_all(numbers - returned.keys())
@@ -346,7 +369,7 @@ class Processor:
         restored = {number: kept.partition for number, kept in sorted(self._kept.items())}
         await self._remember_refused(partitions)
         self._partitions = restored
-        self._assigned = self._was_busy = True
+        self._assigned = True
         tickets = sum(len(partition) for number, partition in restored.items() if number not in returned)
         seconds = time.monotonic() - began
         _LOG.info(

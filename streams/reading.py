@@ -34,12 +34,22 @@ class Reading:
     """One pass over some partitions, for which the consumer is made with ``enable.partition.eof``."""
 
     def __init__(
-        self, consumer: Consumer, starts: Mapping[TP, int], ends: Mapping[TP, int], *, open_too: bool = True
+        self,
+        consumer: Consumer,
+        starts: Mapping[TP, int],
+        ends: Mapping[TP, int],
+        *,
+        open_too: bool = True,
+        assigned: bool = False,
     ) -> None:
-        """``ends``: read to before these offsets. ``open_too``: what open transactions hold is waited for."""
+        """``ends``: read to before these offsets. ``open_too``: what open transactions hold is waited for.
+
+        ``assigned``: the consumer reads from ``starts`` already (:func:`assign`).
+        """
         self._consumer = consumer
         self._ends = ends
         self._open_too = open_too
+        self._assigned = assigned
         self.reached = {tp: start for tp, start in starts.items() if start < ends[tp]}
         """The next offset to be read of each partition that has any to be read."""
         self._left = set(self.reached)
@@ -62,9 +72,8 @@ class Reading:
         """
         if not self._left:
             return
-        # Numbers, not OFFSET_BEGINNING, for which librdkafka takes half a second. Where a log begins later than this,
-        # it is read from its earliest record all the same.
-        self._consumer.assign([TopicPartition(*tp, self.reached[tp]) for tp in self._left])
+        if not self._assigned:
+            assign(self._consumer, self.reached)
         self._heard_at = time.monotonic()
         try:
             while self._left:
@@ -102,7 +111,8 @@ class Reading:
         return False
 
     def _get_to(self, tp: TP, offset: int) -> None:
-        self.reached[tp] = max(self.reached[tp], offset)
+        if tp in self.reached:
+            self.reached[tp] = max(self.reached[tp], offset)
 
     def _leave_behind(self) -> None:
         """Read no more of the partitions that are at their ends."""
@@ -110,6 +120,13 @@ class Reading:
         self._left -= done
         if done and self._left:
             self._consumer.pause([TopicPartition(*tp) for tp in done])
+
+
+def assign(consumer: Consumer, starts: Mapping[TP, int]) -> None:
+    """Let a consumer read from these offsets on."""
+    # Numbers, not OFFSET_BEGINNING, for which librdkafka takes half a second. Where a log begins later than this, it is
+    # read from its earliest record all the same.
+    consumer.assign([TopicPartition(*tp, offset) for tp, offset in starts.items()])
 
 
 def written_ends(admin: AdminClient, wanted: Iterable[TP], timeout_seconds: float) -> dict[TP, int]:

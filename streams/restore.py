@@ -12,7 +12,7 @@ from faust.types import TP
 
 from streams.clients import ClientSettings, Deadline, Reasons, UnansweredError, client_config, make_consumer, metadata
 from streams.failures import MendableError
-from streams.reading import Reading, written_ends
+from streams.reading import Reading, assign, written_ends
 
 Records: TypeAlias = Iterable[tuple[bytes, bytes | None]]
 """Keys and values; a value of None is a tombstone."""
@@ -28,7 +28,7 @@ _READ_AHEAD_KIB: Final = 65_536
 """What is read ahead of all partitions together; librdkafka counts it by partition."""
 _LEAST_READ_AHEAD_KIB: Final = 1_024
 _RECORDS_AT_ONCE: Final = 5_000
-_CONSUME_SECONDS: Final = 0.02
+_CONSUME_SECONDS: Final = 0.005
 _GATHERED_BYTES: Final = 16_777_216
 """Of so much that was read only the newest record of each key is taken in: the others cost next to nothing."""
 _KEY_BYTES: Final = 200
@@ -98,10 +98,8 @@ def _read_to_end(
     deadline: Deadline,
     stopped: Sequence[bool],
 ) -> dict[TP, int]:
-    found = ends(config, wanted, deadline.remaining_seconds)
     starts = {tp: start for tp, (start, _) in wanted.items()}
-    unread = sum(end > starts[tp] for tp, end in found.items())
-    read_ahead_kib = max(_LEAST_READ_AHEAD_KIB, _READ_AHEAD_KIB // max(1, unread))
+    read_ahead_kib = max(_LEAST_READ_AHEAD_KIB, _READ_AHEAD_KIB // max(1, len(wanted)))
     consumer = make_consumer(
         config,
         "deskpulse-restore",  # librdkafka wants one; nothing is committed under it
@@ -113,7 +111,10 @@ def _read_to_end(
         fixed={"enable.partition.eof": True, "auto.offset.reset": "earliest"},
     )
     try:
-        reading = Reading(consumer, starts, found)
+        # While the ends are asked for, which takes as long as reading 10,000 records, the first come in.
+        assign(consumer, starts)
+        found = ends(config, wanted, deadline.remaining_seconds)
+        reading = Reading(consumer, starts, found, assigned=True)
         gathered = _Gathered(wanted)
         for batches in reading.batches(_RECORDS_AT_ONCE, _CONSUME_SECONDS):
             if stopped:

@@ -10,7 +10,7 @@ from struct import Struct
 from typing import Final
 
 from librt.strings import read_i64_le
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from schemas.outputs import CustomerTicket
 from streams import history
@@ -18,7 +18,8 @@ from streams.history import History
 
 _HEADER: Final = Struct("<QIIHQ")
 """When the ticket is due (0: never), the lengths of its packed contributions and of what it has raised, the customer
-that it told of itself, and what it told."""
+that it told of itself, and what it told. It takes ``_HEADER_BYTES``."""
+_HEADER_BYTES: Final = 26
 _LENGTH_MASK: Final = (1 << 32) - 1
 
 
@@ -73,9 +74,9 @@ def new() -> Ticket:
 def wake(resting: bytes) -> Ticket:
     """The ticket of :func:`rest`."""
     due, length, raised_length, customer, summary = _HEADER.unpack_from(resting)
-    middle = _HEADER.size + length
+    middle = _HEADER_BYTES + length
     end = middle + raised_length
-    told = Told(resting[_HEADER.size : middle], resting[middle:end], customer, summary)
+    told = Told(resting[_HEADER_BYTES:middle], resting[middle:end], customer, summary)
     return Ticket(History(*history.decode(resting[end:])), told, due)
 
 
@@ -88,16 +89,16 @@ def rest(due: int, told: Told, encoded_history: bytes) -> bytes:
 def history_of(resting: bytes) -> bytes:
     """The packed history of a ticket at rest."""
     _, length, raised_length, _, _ = _HEADER.unpack_from(resting)
-    return resting[_HEADER.size + length + raised_length :]
+    return resting[_HEADER_BYTES + length + raised_length :]
 
 
-def told_of(resting: bytes) -> tuple[int, bytes]:
-    """When a ticket at rest is due (0 for never), and its contributions."""
-    # Natively: of all tickets this is asked when they are restored.
+def contributions_of(resting: bytes) -> bytes:
+    """The contributions of a ticket at rest, packed."""
+    # Natively, as the next: of all tickets they are asked when they are restored.
     length = read_i64_le(resting, 8) & _LENGTH_MASK
-    return due_of(resting), resting[_HEADER.size : _HEADER.size + length]
+    return resting[_HEADER_BYTES : _HEADER_BYTES + length]
 
 
-def due_of(resting: bytes) -> int:
+def due_of(resting: bytes) -> i64:
     """When a ticket at rest is due, 0 for never."""
     return read_i64_le(resting, 0)

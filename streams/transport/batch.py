@@ -38,10 +38,12 @@ def partition_of(message: Message) -> TP:
 
 def by_partition(messages: Sequence[Message]) -> dict[TP, list[Message]]:
     """Records by partition, in their order."""
+    topics, numbers = list(map(Message.topic, messages)), list(map(Message.partition, messages))
+    # Mostly they are of one partition, which is seen in less time than it takes to part them.
+    if messages and topics.count(topics[0]) == numbers.count(numbers[0]) == len(messages):
+        return {partition_of(messages[0]): list(messages)}
     found: dict[tuple[str | None, int | None], list[Message]] = {}
-    for key, message in zip(
-        zip(map(Message.topic, messages), map(Message.partition, messages), strict=True), messages, strict=True
-    ):
+    for key, message in zip(zip(topics, numbers, strict=True), messages, strict=True):
         try:
             found[key].append(message)
         except KeyError:

@@ -27,6 +27,8 @@ class Positions:
     def __init__(self, starts: Mapping[TP, int]) -> None:
         self.ends = dict(starts)
         """The assigned partitions, each with the next offset after all that was read of it."""
+        self._one = {tp: tp for tp in starts}
+        """One object for each partition: those of a backlog's batches would keep its memory where they stay."""
         self._exhausted: set[TP] = set()
         self.highwaters: dict[TP, int] = {}
         """The next offset that a record will get, as last heard from the broker."""
@@ -72,10 +74,11 @@ class Positions:
         else:
             records = by_partition(messages)
             self._exhausted.difference_update(records)
-        return [self._batch(tp, of_one) for tp, of_one in records.items()]
+        return [self._batch(self._one.get(tp, tp), of_one) for tp, of_one in records.items()]
 
     def _is_record(self, message: Message) -> bool:
         tp, error = partition_of(message), message.error()
+        tp = self._one.get(tp, tp)
         if error is None:
             self._exhausted.discard(tp)
             return True
