@@ -45,6 +45,8 @@ _LEAD_MS: Final = 300
 _STALE_SECONDS: Final = 2.5
 """What a worker said so long ago, it does not say now."""
 _DRAIN_SECONDS: Final = 180.0
+_KNOWN_SECONDS: Final = 1.0
+"""By then a worker has heard of all that is published."""
 
 
 def soak(
@@ -69,9 +71,7 @@ def soak(
         feed.finish(0)
         ended = time.monotonic()
         desk.timeline.tell("everything is published")
-        desk.await_that(
-            lambda: _lag(desk.workers, time.monotonic(), desk.partitions) == 0, _DRAIN_SECONDS, "it is read"
-        )
+        desk.await_that(lambda: _is_read(desk, ended), _DRAIN_SECONDS, "it is read")
         for worker in desk.workers:
             if worker.stop():
                 raise BenchError(f"worker {worker.name} did not end in order")
@@ -133,6 +133,14 @@ def _lag(workers: Sequence[Supervised], at: float, partitions: int) -> int | Non
     newest = [one for worker in workers if (one := _seen_at(worker, at)) is not None]
     owned = {number for one in newest if one.ready for number in one.partitions}
     return sum(one.input_lag for one in newest) if len(owned) == partitions else None
+
+
+def _is_read(desk: Desk, published_at: float) -> bool:
+    """Whether nothing is unread, by what workers have said since all was published: before, they knew of less."""
+    now = time.monotonic()
+    newest = [_seen_at(worker, now) for worker in desk.workers]
+    heard = all(one is not None and one.at > published_at + _KNOWN_SECONDS for one in newest)
+    return heard and _lag(desk.workers, now, desk.partitions) == 0
 
 
 def _seen_at(worker: Supervised, at: float) -> Seen | None:
