@@ -18,7 +18,7 @@ BASE_MIB: Final = 200
 TARGET_BYTES: Final = 1024
 """What a ticket may take beyond that."""
 DAYS: Final = 7.0
-REST_SECONDS: Final = 20.0
+REST_SECONDS: Final = 40.0
 """Longer than a worker takes to pack what rests: only then it gives the memory back."""
 
 
