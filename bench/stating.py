@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.running import MIB
-from deskpulse.allocator import hold_memory
+from deskpulse.allocator import give_memory_back, hold_memory
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import CUSTOMERS, HISTORIES
 from sources.simulator import SimulatorConfig, simulate
@@ -93,6 +93,7 @@ def main() -> None:
     empty_mib = resident_mib()
     for part in range(-(-asked["tickets"] // AT_ONCE)):
         fill(kept, part)
+    give_memory_back()  # As a worker does when it has caught up.
     answer = {"tickets": sum(len(one.partition) for one in kept), "empty_mib": empty_mib, "full_mib": resident_mib()}
     if folder is not None:
         for one in kept:

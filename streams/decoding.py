@@ -8,10 +8,10 @@ import msgspec
 from mypy_extensions import i64
 
 from schemas.events import EPOCH, LATEST, AnyEvent, at_ms, decode, decoder
+from streams.calendars import DAY_MS
 
 _decode: Final = decoder.decode
 _EPOCH: Final = EPOCH
-_DAY_MS: Final = 86_400_000
 _LATEST_DAYS: Final = (LATEST - EPOCH).days
 
 
@@ -31,6 +31,6 @@ def decode_at(value: bytes | None) -> tuple[AnyEvent, int]:
             if 0 <= days < _LATEST_DAYS:
                 seconds: i64 = since.seconds
                 microseconds: i64 = since.microseconds
-                return event, days * _DAY_MS + seconds * 1_000 + microseconds // 1_000
+                return event, days * DAY_MS + seconds * 1_000 + microseconds // 1_000
     event = decode(value)
     return event, at_ms(event.at)

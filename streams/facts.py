@@ -141,29 +141,28 @@ def facts(
 
     ``contact``: what the customer's other tickets say of this one.
     """
-    packed = bytes(records)
-    last_at = at_of(packed, len(packed) // SIZE - 1)
+    last_at = at_of(records, len(records) // SIZE - 1)
     found = Facts(max(now, last_at), last_at)
-    if first_of(packed, DELETED) >= 0:
+    if first_of(records, DELETED) >= 0:
         found.deleted = True
         return found
     state = graph.root
     patches: list[str] = []
-    if first_of(packed, CREATED) != 0:
-        begun = begin(packed, patches, names)
+    if first_of(records, CREATED) != 0:
+        begun = begin(records, patches, names)
         if begun is None:
             return found
-        packed, merged_into = begun
+        records, merged_into = begun
         for patch in patches:
             state = graph.after(state, patch)
         if merged_into:
-            story = tell(packed[:SIZE], state, patches, names, graph)
-            describe(story, packed, 1, names, graph)
+            story = tell(records[:SIZE], state, patches, names, graph)
+            describe(story, records, 1, names, graph)
             _describe(found, story)
             found.merged_into = names[merged_into - 1]
             found.status = NO_STATUS
             return found
-    story = tell(packed, state, patches, names, graph)
+    story = tell(records, state, patches, names, graph)
     _describe(found, story)
     _times(found, story)
     _messages(found, story)

@@ -186,7 +186,7 @@ class History:
                 f"the ticket has {MOST_EVENTS:,} events already; its producer seems to repeat itself"
             )
         record = self._pack(at, digest, event)
-        if record[KIND] == DELETED and erases(event):
+        if erases(event):
             return self._erase(record)
         self._append(record, at)
         return ADDED
@@ -236,38 +236,38 @@ class History:
         seq: i64 = event.seq
         code: i64 = 0
         b: i64 = 0
-        c: i32 = 0
+        c: i64 = 0
         if type(event) is MessageSent:
             what = MESSAGE
             code = AUTHOR_CODE[event.author] | (INTERNAL if event.visibility == "internal" else 0)
             if event.channel is not UNSET:
                 b = self._number(event.channel)
-            c = i32(self._number(event.author_id, often=True))
+            c = self._number(event.author_id, often=True)
         elif type(event) is TicketUpdated:
             what = UPDATED
             code = 0 if event.status is UNSET else STATUS_CODE[event.status] + 1
             if event.customer_id is not UNSET:
                 b = self._number(event.customer_id)
             if patch := patch_of(event):
-                c = i32(self._number(patch))
+                c = self._number(patch)
         elif type(event) is TicketCreated:
             what = CREATED
             code = STATUS_CODE[event.status]
             b = self._number(event.customer_id)
-            c = i32(self._number(patch_of(event)))
+            c = self._number(patch_of(event))
         elif type(event) is SurveySent:
             what = SURVEY_SENT
             code = SURVEY_CODE[event.kind]
-            c = i32(self._number(event.survey_id))
+            c = self._number(event.survey_id)
         elif type(event) is SurveyAnswered:
             what = SURVEY_ANSWERED
             code = SURVEY_CODE[event.kind]
             low, high = event.scale
             b = self._number(f"{event.score!r},{low!r},{high!r}")
-            c = i32(self._number(event.survey_id))
+            c = self._number(event.survey_id)
         elif type(event) is TicketMerged:
             what = MERGED
-            c = i32(self._number(event.into))
+            c = self._number(event.into)
         else:
             what = DELETED
             code = ERASES if erases(event) else 0
@@ -279,7 +279,7 @@ class History:
         writer.append(code)
         writer.append(b >> 8)
         writer.append(b & 255)
-        write_i32_be(writer, c)
+        write_i32_be(writer, i32(c))
         return writer.getvalue()
 
     def _number(self, name: str, often: bool = False) -> i64:

@@ -461,11 +461,11 @@ class Partition:
             if due:
                 self._timers.set(due, key)
             contributed = ticket.contributions_of(resting)
-            told.append(contributed)
-            size += len(contributed)
-            if size > _COUNTED_AT_ONCE:
+            if size + len(contributed) > _COUNTED_AT_ONCE:
                 used |= self._gather_restored(told)
                 told, size = [], 0
+            told.append(contributed)
+            size += len(contributed)
         used |= self._gather_restored(told)
         self.teller.restored(used)
         unknown = [key for key, is_known in self._outdated.items() if not is_known]

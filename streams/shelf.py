@@ -100,10 +100,8 @@ class Shelf:
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values; nothing may be put or forgotten meanwhile."""
         fresh = self._fresh
-        replaced = {self._index[slot] & _PLACE_MASK for slot in map(self._find, fresh) if slot >= 0}
         for number in range(1, len(self._chunks)):
             chunk = self._chunks[number]
-            is_whole = self._used[number] == len(chunk)
             offset: i64 = 0
             while offset < len(chunk):
                 lengths = read_i64_le(chunk, offset)
@@ -111,8 +109,7 @@ class Shelf:
                 middle = begin + (lengths >> _KEY_SHIFT)
                 end = middle + (lengths & _VALUE_MASK)
                 key = chunk[begin:middle]
-                place: i64 = number << _OFFSET_BITS | offset
-                if (is_whole or self._slot_of(key, place) >= 0) and not (replaced and place in replaced):
+                if key not in fresh and self._slot_of(key, number << _OFFSET_BITS | offset) >= 0:
                     yield key, self._value(lengths, chunk[middle:end])
                 offset = end
         yield from fresh.items()

@@ -45,6 +45,8 @@ _LEAD_MS: Final = 300
 _STALE_SECONDS: Final = 2.5
 """What a worker said so long ago, it does not say now."""
 _DRAIN_SECONDS: Final = 180.0
+_RESTART_SECONDS: Final = 0.3
+"""After a kill, a worker that speaks is the one that was started anew."""
 _KNOWN_SECONDS: Final = 1.0
 """By then a worker has heard of all that is published."""
 
@@ -138,9 +140,7 @@ def _lag(workers: Sequence[Supervised], at: float, partitions: int) -> int | Non
 def _is_read(desk: Desk, published_at: float) -> bool:
     """Whether nothing is unread, by what workers have said since all was published: before, they knew of less."""
     now = time.monotonic()
-    newest = [_seen_at(worker, now) for worker in desk.workers]
-    heard = all(one is not None and one.at > published_at + _KNOWN_SECONDS for one in newest)
-    return heard and _lag(desk.workers, now, desk.partitions) == 0
+    return _have_spoken(desk, published_at + _KNOWN_SECONDS, now) and _lag(desk.workers, now, desk.partitions) == 0
 
 
 def _seen_at(worker: Supervised, at: float) -> Seen | None:
@@ -164,7 +164,7 @@ def _recoveries(desk: Desk, conductor: Conductor, in_flight: float) -> list[dict
                 moment - at
                 for moment in moments
                 if moment > at + 0.5
-                and _restarted(desk, at, moment)
+                and _have_spoken(desk, at + _RESTART_SECONDS, moment)
                 and (lag := _lag(desk.workers, moment, desk.partitions)) is not None
                 and lag <= in_flight
             ),
@@ -175,9 +175,9 @@ def _recoveries(desk: Desk, conductor: Conductor, in_flight: float) -> list[dict
     return found
 
 
-def _restarted(desk: Desk, at: float, moment: float) -> bool:
-    """Whether every worker has spoken since ``at``."""
-    return all((one := _seen_at(worker, moment)) is not None and one.at > at + 0.3 for worker in desk.workers)
+def _have_spoken(desk: Desk, since: float, moment: float) -> bool:
+    """Whether what every worker has said last before a moment was said after ``since``."""
+    return all((one := _seen_at(worker, moment)) is not None and one.at > since for worker in desk.workers)
 
 
 def _lags(desk: Desk, began: float, ended: float, in_flight: float) -> dict[str, Any]:

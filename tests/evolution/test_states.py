@@ -97,7 +97,7 @@ def test_events_of_a_newer_deskpulse_in_a_history_are_kept_and_mean_nothing() ->
         if event.ticket_id == events()[0].ticket_id:
             history.add(event, int(event.at.timestamp() * 1000 + 0.5))
     history.put_in_order()
-    plain = bytes(history.records)
+    plain = history.records
     graph = AttributeGraph(Dimensions(CONFIG.dimensions))
     before = facts(plain, history.names, OLD["now_ms"], graph, CONFIG)
     unknown = Struct(">8sQ8sBBHI").pack(plain[-SIZE : 8 - SIZE], 2**64 - 1, b"whatever", 99, 7, 0, 0)
