@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from operator import itemgetter
@@ -28,8 +28,6 @@ WARM_SECONDS: Final = 200
 """The past that is published first, so that tickets of every age are there."""
 _SPARE_SECONDS: Final = 120
 """For which there are more events than the time to measure needs: so long may the past take."""
-_LAG_ALLOWED_SECONDS: Final = 2.0
-"""The past counts as done when no event older than this is missing."""
 _TICK_SECONDS: Final = 0.01
 _PAUSE_SECONDS: Final = 0.1
 _EVENTS: Final = re.compile(rb'^support_events_total\{[^}]*topic="([^"]+)"[^}]*\} (\S+)', re.MULTILINE)
@@ -81,6 +79,8 @@ class Feed(threading.Thread):
         self._publisher = Publisher({**on.client, "linger.ms": 5})
         self._publisher.connect()
         self.series = {name: Series() for name in (*INPUT_TOPICS, CREATED)}
+        self.past: dict[str, int] = {}
+        """How many events of each series were published at once."""
         self.warm = threading.Event()
         self.stopped = threading.Event()
         self.failure: Exception | None = None
@@ -93,7 +93,9 @@ class Feed(threading.Thread):
                 end = bisect_right(self._records, time.time() * 1000, key=itemgetter(0))
                 self._send(self._records[sent:end])
                 sent = end
-                self.warm.set()
+                if not self.warm.is_set():
+                    self.past = {name: len(series.sent) for name, series in self.series.items()}
+                    self.warm.set()
                 time.sleep(_TICK_SECONDS)
             self._publisher.flush()
         except Exception as error:
@@ -174,7 +176,9 @@ def _watch(on: Stage, running: Worker, roles: str, rate: int, seconds: int) -> W
     try:
         feed.warm.wait()
         nothing = float("inf")
-        wait_until(lambda: _all_seen(running, feed, nothing), _SPARE_SECONDS - 10, "the past is in the figures")
+        wait_until(
+            lambda: _has_seen(running, feed, feed.past, nothing), _SPARE_SECONDS - 10, "the past is in the figures"
+        )
         since, cpu = time.monotonic(), running.cpu_seconds()
         scrapes: list[float] = []
         while (began := time.monotonic()) < since + seconds:
@@ -184,7 +188,8 @@ def _watch(on: Stage, running: Worker, roles: str, rate: int, seconds: int) -> W
         cpu = running.cpu_seconds() - cpu
         feed.stopped.set()
         feed.join()
-        wait_until(lambda: _all_seen(running, feed, since), 60, "everything is in the figures", _PAUSE_SECONDS)
+        sent = {name: len(series.sent) for name, series in feed.series.items()}
+        wait_until(lambda: _has_seen(running, feed, sent, since), 60, "everything is in the figures", _PAUSE_SECONDS)
     finally:
         feed.stopped.set()
     if feed.failure is not None:
@@ -203,11 +208,9 @@ def _scrape(running: Worker, feed: Feed, since: float) -> None:
         feed.series[CREATED].see(int(float(created[1])), at, since)
 
 
-def _all_seen(running: Worker, feed: Feed, since: float) -> bool:
-    """Whether after one more look no event is missing, but for the newest while there are more to come."""
+def _has_seen(running: Worker, feed: Feed, numbers: Mapping[str, int], since: float) -> bool:
+    """Whether after one more look so many events of each series were seen."""
     if feed.failure is not None:
         raise BenchError(f"publishing failed: {feed.failure}")
     _scrape(running, feed, since)
-    short = 0 if feed.stopped.is_set() else _LAG_ALLOWED_SECONDS
-    now = time.monotonic() - short
-    return all(bisect_right(series.sent, now) <= series.seen for series in feed.series.values())
+    return all(feed.series[name].seen >= number for name, number in numbers.items())
