@@ -77,7 +77,7 @@ def fill(kept: list[KeptPartition], part: int) -> None:
                 one_kept.partition.apply(topic, all_of_them[:middle] if half == 0 else all_of_them[middle:])
             one_kept.partition.advance((), 0)
             made = one_kept.partition.cut().records
-            told = [(output["key"], output["value"] or b"") for output in made.get(CUSTOMERS, [])]
+            told = [(key, value or b"") for key, value in made.get(CUSTOMERS, [])]
             one_kept.customers.apply(told)
             _, customer_tickets = one_kept.customers.cut()
             one_kept.cut(made.get(HISTORIES, []), customer_tickets)

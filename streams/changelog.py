@@ -57,22 +57,22 @@ def is_note(key: bytes, value: bytes | None) -> bool:
 
 def left_record(key: bytes, at: int) -> Output:
     """A ticket left at ``at`` (milliseconds)."""
-    return {"key": key, "value": bytes((LEFT,)) + at.to_bytes(8, "big")}
+    return key, bytes((LEFT,)) + at.to_bytes(8, "big")
 
 
 def clock_record(watermark: int) -> Output:
     """The partition's watermark (milliseconds)."""
-    return {"key": CLOCK, "value": watermark.to_bytes(8, "big")}
+    return CLOCK, watermark.to_bytes(8, "big")
 
 
 def combination_record(number: int, named: dict[str, str]) -> Output:
     """What a number stands for."""
-    return {"key": COMBINATION + number.to_bytes(4, "big"), "value": encode(named)}
+    return COMBINATION + number.to_bytes(4, "big"), encode(named)
 
 
 def policies_record(names: list[str]) -> Output:
     """Which numbers policies have."""
-    return {"key": POLICIES, "value": encode(names)}
+    return POLICIES, encode(names)
 
 
 def milliseconds(value: bytes) -> int:

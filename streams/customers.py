@@ -209,15 +209,15 @@ class Customers:
             rest = CROWD if is_crowd(tracked) else encode_entries(self._kept(all_of_them, tracked))
             if not tracked:
                 self._resting.pop(key)
-                changelog.append({"key": key, "value": None})
+                changelog.append((key, None))
             else:
                 self._resting.put(key, rest)
-                changelog.append({"key": key, "value": rest})
+                changelog.append((key, rest))
         self._touched = {}
         rule = encode(self._fcr_ms)
         if rule != self._rule and changelog and not self._outdated:
             self._rule = rule
-            changelog.append({"key": RULE, "value": rule})
+            changelog.append((RULE, rule))
         by_partition: dict[int, list[Output]] = {}
         for partition, contact in told:
             by_partition.setdefault(partition, []).append(contact)
@@ -255,4 +255,4 @@ class Customers:
 
 def _contact(customer: bytes, ticket_id: str, said: tuple[int, int]) -> Output:
     contact = CustomerContact(customer_id=customer.decode(), repeat_at_ms=said[0], recovered_at_ms=said[1])
-    return {"key": ticket_id.encode(), "value": encode(contact)}
+    return ticket_id.encode(), encode(contact)

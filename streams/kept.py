@@ -101,8 +101,8 @@ class KeptPartition:
     def cut(self, histories: Iterable[Output], customer_tickets: Iterable[Output]) -> None:
         """A cut was made, with these records for the changelogs."""
         if self._disk is not None:
-            self._note(_NOTES, changelog.is_note, _pairs(histories))
-            self._note(_CUSTOMER_NOTES, customers.is_note, _pairs(customer_tickets))
+            self._note(_NOTES, changelog.is_note, histories)
+            self._note(_CUSTOMER_NOTES, customers.is_note, customer_tickets)
             self._disk.freeze()
             # A cut holds all that was woken to be derived anew; what is woken after it is in the next one.
             self._all_derived = not self.partition.outdated
@@ -149,7 +149,3 @@ def open_disk(folder: Path, number: int, identities: Mapping[str, str], now_ms: 
     except ImportError as error:
         raise RuntimeError(f"{error}; install the extra for it: pip install 'deskpulse[disk]'") from error
     return Disk(folder / f"partition-{number}", f"{sorted(identities.items())} {number}", now_ms)
-
-
-def _pairs(outputs: Iterable[Output]) -> Records:
-    return [(output["key"], output["value"]) for output in outputs]

@@ -282,7 +282,7 @@ class Partition:
             # Each is let go of as soon as it is derived: what it publishes takes as much memory as it did.
             key, held = touched.popitem()
             self._cut_ticket(key, held, now, may_leave, making)
-        self.count(b"".join(making.added), b"".join(making.withdrawn))
+        self.count(making.added.getvalue(), making.withdrawn.getvalue())
         self._forget_left(now, making.histories)
         self._number(making.histories)
         if making.facts:
@@ -318,7 +318,7 @@ class Partition:
             if due and due != held.due:
                 self._timers.set(due, key)
             if held.changed or differs:
-                making.histories.append({"key": key, "value": self._prefix + resting})
+                making.histories.append((key, self._prefix + resting))
         self.teller.publish(key, kept, found, making)
 
     def _number(self, histories: list[Output]) -> None:
@@ -397,7 +397,7 @@ class Partition:
             if self._left[key] + horizon > now:
                 return
             del self._left[key]
-            histories.append({"key": key, "value": None})
+            histories.append((key, None))
 
     # -- restoring
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias, TypedDict
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -21,11 +21,8 @@ Cells: TypeAlias = dict[str, int]
 """A cell's measures by name, as ``schemas.outputs.Cell`` has them."""
 
 
-class Output(TypedDict):
-    """A record to publish, as ``Producer.produce_batch`` takes it; a value of None is a tombstone."""
-
-    key: bytes
-    value: bytes | None
+Output: TypeAlias = tuple[bytes, bytes | None]
+"""A record to publish: key and value; a value of None is a tombstone."""
 
 
 def ticket_facts(ticket_id: str, facts: Facts, names: list[str], events: int, graph: AttributeGraph) -> TicketFacts:
@@ -193,4 +190,4 @@ class CellRecords:
                 "measures": cell,
             }
         )
-        return {"key": b"%s|%d|%s" % (resolution.encode(), pane_at_ms, shared[0]), "value": value}
+        return b"%s|%d|%s" % (resolution.encode(), pane_at_ms, shared[0]), value

@@ -44,7 +44,7 @@ class Retained:
         for cut in last:
             for topic, number, made in cut.records:
                 if topic in CHANGELOGS:
-                    written.setdefault(TP(topic, number), {}).update((one["key"], one["value"]) for one in made)
+                    written.setdefault(TP(topic, number), {}).update(made)
         for number, kept in states.items():
             of_one = [TP(topic, number) for topic in CHANGELOGS]
             if all(tp in ends for tp in of_one):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from librt.strings import BytesWriter
 from xxhash import xxh3_64_intdigest
 
 from schemas.outputs import CustomerTicket, TicketFacts
@@ -33,8 +34,10 @@ class Making:
     facts: list[Output] = field(default_factory=list)
     sla_events: list[Output] = field(default_factory=list)
     customers: list[Output] = field(default_factory=list)
-    added: list[bytes] = field(default_factory=list)
-    withdrawn: list[bytes] = field(default_factory=list)
+    added: BytesWriter = field(default_factory=BytesWriter)
+    """Contributions, packed: what comes to the figures."""
+    withdrawn: BytesWriter = field(default_factory=BytesWriter)
+    """What goes."""
 
 
 class Teller:
@@ -95,8 +98,8 @@ class Teller:
         counts = told.contributions != before.contributions
         if counts:
             gone, come = change(before.contributions, told.contributions)
-            making.withdrawn.append(gone)
-            making.added.append(come)
+            making.withdrawn.write(gone)
+            making.added.write(come)
         raises = told.raised != before.raised
         if raises:
             self._raise(key, before.raised, told.raised, found, making)
@@ -106,7 +109,7 @@ class Teller:
 
     def publish(self, key: bytes, kept: History, found: Facts, making: Making) -> None:
         """Publish the facts."""
-        making.facts.append({"key": key, "value": self._facts_encoding.encode(self.record(key.decode(), kept, found))})
+        making.facts.append((key, self._facts_encoding.encode(self.record(key.decode(), kept, found))))
 
     def record(self, ticket_id: str, kept: History, found: Facts) -> TicketFacts:
         """The published facts of one ticket."""
@@ -115,11 +118,11 @@ class Teller:
     def leave(self, key: bytes, customer: str, making: Making) -> None:
         """Tell the customer's other tickets that one has left."""
         left = CustomerTicket(ticket_id=key.decode(), partition=self._partition, left=True)
-        making.customers.append({"key": customer.encode(), "value": encode(left)})
+        making.customers.append((customer.encode(), encode(left)))
 
     def _raise(self, key: bytes, before: bytes, after: bytes, found: Facts, making: Making) -> None:
         for event in sla_events(key.decode(), before, after, found, self.policy_names):
-            making.sla_events.append({"key": key, "value": encode(event)})
+            making.sla_events.append((key, encode(event)))
             labels = SlaLabels(
                 RETRACTED if event.withdraws == BREACHED else event.kind,
                 event.target,
@@ -137,8 +140,8 @@ class Teller:
         moved = bool(before.customer) and before.customer != told.customer
         if moved:
             gone = CustomerTicket(ticket_id=ticket_id, partition=self._partition, gone=True)
-            making.customers.append({"key": names[before.customer - 1].encode(), "value": encode(gone)})
+            making.customers.append((names[before.customer - 1].encode(), encode(gone)))
         summary = told.to_customer
         if summary is not None:
             summary.ticket_id, summary.partition, summary.moved = ticket_id, self._partition, moved
-            making.customers.append({"key": found.customer.encode(), "value": self._summaries_encoding.encode(summary)})
+            making.customers.append((found.customer.encode(), self._summaries_encoding.encode(summary)))

@@ -197,7 +197,7 @@ class _Cutting:
     def mark(self, letter: Letter, topic: str) -> None:
         """Record that a letter was sent."""
         mark = Replayed(letter_timestamp_ms=letter.refused_at_ms, topic=topic, replayed_at_ms=self._clock_ms())
-        made: Output = {"key": str(letter.id).encode(), "value": msgspec.json.encode(mark)}
+        made = str(letter.id).encode(), msgspec.json.encode(mark)
         self._marks.setdefault(letter.id.partition, []).append(made)
         self.marks[topic] += 1
 

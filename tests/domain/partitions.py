@@ -63,7 +63,7 @@ class Log:
 
     def take(self) -> list[tuple[bytes, bytes]]:
         """All that was not read yet."""
-        found = [(one["key"], one["value"] or b"") for one in self.records[self.read :]]
+        found = [(key, value or b"") for key, value in self.records[self.read :]]
         self.read = len(self.records)
         return found
 
@@ -156,7 +156,7 @@ class Desk:
             contacts, changelog = self.customers.cut()
             for number, outputs in contacts.items():
                 self._contacts[number].records += outputs
-            self.topics.customer_tickets.update((one["key"], one["value"]) for one in changelog)
+            self.topics.customer_tickets.update(changelog)
             self._customers.committed = self._customers.read
 
     def settle(self, now_ms: int) -> None:
@@ -198,12 +198,11 @@ class Desk:
         topics = self.topics
         for topic, outputs in published.records.items():
             topics.published += len(outputs)
-            for output in outputs:
-                place, value = output["key"], output["value"]
+            for place, value in outputs:
                 if topic == HISTORIES:
                     topics.histories[number][place] = value
                 elif topic == CUSTOMERS:
-                    self._customers.records.append(output)
+                    self._customers.records.append((place, value))
                 elif topic == FACTS:
                     topics.facts[place] = msgspec.json.decode(value or b"", type=TicketFacts)
                 elif topic == CELLS:

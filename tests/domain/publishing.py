@@ -37,7 +37,7 @@ def main() -> None:
                 records.clear()
             partition.advance((), 0)
             made = partition.cut().records
-            customers.apply([(output["key"], output["value"] or b"") for output in made.get(CUSTOMERS, [])])
+            customers.apply([(key, value or b"") for key, value in made.get(CUSTOMERS, [])])
             for of, outputs in (*sorted(made.items()), *enumerate(customers.cut())):
                 told.update(f"{of} {outputs!r}".encode())
     print(facts.__file__, told.hexdigest())

@@ -59,7 +59,7 @@ class Desk:
         return made
 
     def log(self, made: list[Output]) -> None:
-        self.logs[HISTORIES] += [(output["key"], output["value"]) for output in made]
+        self.logs[HISTORIES] += made
         self.uncommitted = []
 
     def commit(self, now_ms: int) -> None:

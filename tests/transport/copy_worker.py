@@ -122,7 +122,7 @@ class Copies:
             if value == self.setup.fail_on.encode():
                 raise ValueError(f"told to fail on {value!r}")
             number += 1
-            outputs.append({"key": b"%d" % number, "value": os.urandom(self.setup.enlarge_to) + value})
+            outputs.append((b"%d" % number, os.urandom(self.setup.enlarge_to) + value))
         self.counters[partition] = number
         self.offsets[batch.tp] = batch.end
 
@@ -142,8 +142,7 @@ class Copies:
         outputs, self.outputs = self.outputs, {}
         records = [(self.setup.output, partition, made) for partition, made in outputs.items()]
         records += [
-            (self.setup.changelog, partition, [Output(key=b"counter", value=b"%d" % self.counters[partition])])
-            for partition in outputs
+            (self.setup.changelog, partition, [(b"counter", b"%d" % self.counters[partition])]) for partition in outputs
         ]
         return Cut(dict(self.offsets), records)
 

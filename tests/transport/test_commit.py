@@ -9,7 +9,6 @@ import pytest
 from confluent_kafka import Message, TopicPartition
 
 from streams.commit import Annotated, CommitError, Cut, TransactionalCommitter
-from streams.published import Output
 from streams.topics import TopicSpec, ensure_topics
 
 SMALL = {"max.message.bytes": "2000"}
@@ -85,7 +84,7 @@ def stage(broker: str, unique: str) -> Iterator[Stage]:
 def test_records_headers_and_offsets_of_a_cut_are_seen_together(stage: Stage) -> None:
     cut = Cut(
         {(stage.input, 0): 7, (stage.input, 1): 9},
-        [(stage.output, 0, [Output(key=b"a", value=b"1"), Output(key=b"b", value=None)])],
+        [(stage.output, 0, [(b"a", b"1"), (b"b", None)])],
         [Annotated(stage.output, 1, b"c", b"late", [("reason", b"horizon")])],
     )
     stage.run(lambda committer: committer.commit(cut, stage.membership))
@@ -105,7 +104,7 @@ def test_an_empty_cut_is_no_transaction(stage: Stage) -> None:
 
 def test_a_members_cut_without_an_offset_is_not_taken(stage: Stage) -> None:
     async def is_refused(committer: TransactionalCommitter) -> None:
-        cut = Cut({}, [(stage.output, 0, [Output(key=b"a", value=b"1")])])
+        cut = Cut({}, [(stage.output, 0, [(b"a", b"1")])])
         with pytest.raises(ValueError, match="needs the offset of an input"):
             await committer.commit(cut, stage.membership)
 
@@ -114,7 +113,7 @@ def test_a_members_cut_without_an_offset_is_not_taken(stage: Stage) -> None:
 
 
 def test_a_cut_may_hold_more_records_than_the_producers_queue(stage: Stage) -> None:
-    records = [Output(key=b"%d" % number, value=b"x") for number in range(5_000)]
+    records = [(b"%d" % number, b"x") for number in range(5_000)]
     notes = [Annotated(stage.output, 1, b"n%d" % number, b"x", []) for number in range(500)]
     cut = Cut({(stage.input, 0): 1}, [(stage.output, 0, records)], notes)
     stage.run(
@@ -129,7 +128,7 @@ def test_a_cut_may_hold_more_records_than_the_producers_queue(stage: Stage) -> N
 @pytest.mark.parametrize("size", [50_000, 5_000_000], ids=["refused by the broker", "refused by the client"])
 def test_a_record_that_is_too_large_fails_its_cut_and_all_that_follow(stage: Stage, size: int) -> None:
     async def fails(committer: TransactionalCommitter) -> None:
-        records = [Output(key=b"small", value=b"x"), Output(key=b"large", value=os.urandom(size))]
+        records = [(b"small", b"x"), (b"large", os.urandom(size))]
         with pytest.raises(CommitError, match=rf"{stage.output}\[1\] with key b'(small|large)'.*too large"):
             await committer.commit(Cut({(stage.input, 0): 5}, [(stage.output, 1, records)]), stage.membership)
 
@@ -161,7 +160,7 @@ def test_a_member_that_has_left_its_group_commits_nothing(stage: Stage) -> None:
     stage.member = stage.join()
 
     async def is_refused(committer: TransactionalCommitter) -> None:
-        cut = Cut({(stage.input, 0): 5}, [(stage.output, 0, [Output(key=b"a", value=b"1")])])
+        cut = Cut({(stage.input, 0): 5}, [(stage.output, 0, [(b"a", b"1")])])
         with pytest.raises(CommitError):
             await committer.commit(cut, membership)
 
@@ -175,7 +174,7 @@ def test_the_event_loop_goes_on_while_a_cut_is_committed(stage: Stage) -> None:
 
     async def count(committer: TransactionalCommitter) -> None:
         nonlocal turns
-        records = [Output(key=b"%d" % number, value=b"x" * 500) for number in range(20_000)]
+        records = [(b"%d" % number, b"x" * 500) for number in range(20_000)]
         commit = asyncio.create_task(committer.commit(Cut({}, [(stage.input, 0, records)]), None))
         while not commit.done():
             turns += 1
