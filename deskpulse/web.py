@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import faust
 import msgspec
@@ -40,6 +40,14 @@ ASSETS: Final = {
 HEALTH: Final = ("/healthz", "/readyz")
 REUSED_SECONDS: Final = 0.5
 """How long one picture is given to all who look at the page: it costs the same for one as for a hundred."""
+IDLE_SECONDS: Final = 75.0
+"""Longer than any usual time between two scrapes; aiohttp's own is an hour, for which a client that sends nothing would
+have its connection, and each that has come and gone its timer."""
+
+
+def options(idle_seconds: float = IDLE_SECONDS) -> dict[str, Any]:
+    """Faust's ``web_application_options``: connections that are idle for so long are closed."""
+    return {"handler_args": {"keepalive_timeout": idle_seconds}}
 
 
 def register(

@@ -24,7 +24,7 @@ from deskpulse.durations import duration_ms
 from deskpulse.explain.route import Tickets
 from deskpulse.lives import Lives, Worker
 from deskpulse.settings import Settings
-from deskpulse.web import register
+from deskpulse.web import options, register
 from deskpulse.worker_name import NameTakenError, check_name, wait_for_name
 from schemas.events import INPUT_TOPICS
 from schemas.outputs import CELLS, FACTS, SLA_EVENTS
@@ -174,6 +174,7 @@ class Apps:
             "web_bind": worker.web_host,
             "web_host": worker.web_host,
             "web_port": worker.web_port,
+            "web_application_options": options(),
         }
         for role in worker.roles:
             app = _app(settings, role, **(web if not self.apps else {"web_enabled": False}))

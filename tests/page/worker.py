@@ -13,7 +13,7 @@ import faust
 
 from deskpulse.explain.route import Tickets
 from deskpulse.settings import Settings
-from deskpulse.web import register
+from deskpulse.web import IDLE_SECONDS, options, register
 from streams.live import Health, LiveFigures
 from tests import madeup
 
@@ -28,6 +28,7 @@ class Worker:
     not_ready: tuple[str, ...] = ()
     tickets: Tickets | None = None
     token: str | None = None
+    idle_seconds: float = IDLE_SECONDS
 
     @property
     def url(self) -> str:
@@ -45,7 +46,14 @@ def running(worker: Worker) -> Iterator[Worker]:
     started, ended, failed = threading.Event(), threading.Event(), []
 
     async def serve() -> None:
-        app = faust.App("page", broker="memory://", web_bind="127.0.0.1", web_port=worker.port, web_host="127.0.0.1")
+        app = faust.App(
+            "page",
+            broker="memory://",
+            web_bind="127.0.0.1",
+            web_port=worker.port,
+            web_host="127.0.0.1",
+            web_application_options=options(worker.idle_seconds),
+        )
         register(
             app,
             lambda: worker.live,

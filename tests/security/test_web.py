@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
 
@@ -128,3 +129,15 @@ def test_a_browser_gets_a_page_that_asks_for_the_token(guarded: Worker) -> None:
     assert answer.status == 401
     assert 'src="../open.js"' in answer.text
     assert 'src="open.js"' in asked(guarded, "/metrics", Accept="text/html").text
+
+
+@pytest.mark.parametrize("asks_first", [False, True])
+def test_an_idle_connection_is_closed(asks_first: bool) -> None:
+    with (
+        running(Worker(free_port(), idle_seconds=0.2)) as worker,
+        socket.create_connection(("127.0.0.1", worker.port), timeout=20) as connection,
+    ):
+        if asks_first:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        assert connection.recv(4096) == b""
