@@ -137,9 +137,8 @@ class Customers:
         self._outdated: list[bytes] = []
         """Customers that are to be judged anew, by another rule than they were."""
         self._resting: Store = Shelf() if resting is None else resting
-        self._touched: dict[bytes, dict[str, Entry] | None] = {}
-        """None for one with more than :data:`MOST_TICKETS`."""
-        self._contacts: list[tuple[int, Output]] = []
+        self._touched: dict[bytes, list[bytes]] = {}
+        """What was told since the last cut, as it came: taken apart it would take three times the memory."""
 
     def __len__(self) -> int:
         """How many customers are known."""
@@ -160,44 +159,42 @@ class Customers:
 
     def apply(self, records: Sequence[tuple[bytes, bytes]]) -> None:
         """Take in what tickets tell: keys and values of ``CUSTOMERS``, in their order."""
+        touched = self._touched
         for key, value in records:
-            told = _decode_ticket(value)
-            if told.forget:
-                self._touched[key] = {}
-                continue
-            entries = self._entries(key)
-            self._touched[key] = entries
-            if entries is None:
-                if told.moved:
-                    self._contacts.append((told.partition, _contact(key, told.ticket_id, (0, 0))))
-                continue
-            known = entries.get(told.ticket_id)
-            if told.gone:
-                entries.pop(told.ticket_id, None)
-            elif told.left:
-                if known is not None:
-                    known.left = True
+            told = touched.get(key)
+            if told is None:
+                touched[key] = [value]
             else:
-                entry = entries[told.ticket_id] = entry_of(told)
-                if told.moved:
-                    entry.repeat_at = _UNKNOWN
-                elif known is not None:
-                    entry.repeat_at, entry.recovered_at = known.repeat_at, known.recovered_at
+                told.append(value)
 
-    def _entries(self, key: bytes) -> dict[str, Entry] | None:
-        if key in self._touched:
-            return self._touched[key]
+    def _entries(self, key: bytes, values: list[bytes], told: list[tuple[int, Output]]) -> dict[str, Entry] | None:
+        """A customer's tickets after what these values told; None of one with more than :data:`MOST_TICKETS`.
+
+        What a ticket has to be told even of such a one is added to ``told``.
+        """
         rest = self._resting.get(key)
-        if rest is None:
-            return {}
-        return None if rest == CROWD else {entry.ticket_id: entry for entry in decode_entries(rest)}
+        entries: dict[str, Entry] | None = None
+        if rest != CROWD:
+            entries = {} if rest is None else {entry.ticket_id: entry for entry in decode_entries(rest)}
+        for value in values:
+            one = _decode_ticket(value)
+            if one.forget:
+                entries = {}
+            elif entries is not None:
+                _take(entries, one)
+            elif one.moved:
+                told.append((one.partition, _contact(key, one.ticket_id, (0, 0))))
+        return entries
 
     def cut(self) -> tuple[dict[int, list[Output]], list[Output]]:
         """What is to be published: contacts by the partition of their ticket, and the changelog."""
-        told, self._contacts = self._contacts, []
+        told: list[tuple[int, Output]] = []
         changelog: list[Output] = []
         self._take_outdated()
-        for key, entries in self._touched.items():
+        touched = self._touched
+        while touched:
+            key, values = touched.popitem()
+            entries = self._entries(key, values, told)
             if entries is None:
                 continue
             all_of_them = [*entries.values()]
@@ -213,7 +210,6 @@ class Customers:
             else:
                 self._resting.put(key, rest)
                 changelog.append((key, rest))
-        self._touched = {}
         rule = encode(self._fcr_ms)
         if rule != self._rule and changelog and not self._outdated:
             self._rule = rule
@@ -226,8 +222,7 @@ class Customers:
     def _take_outdated(self) -> None:
         for _ in range(min(_OUTDATED_AT_ONCE, len(self._outdated))):
             key = self._outdated.pop()
-            if key not in self._touched:
-                self._touched[key] = self._entries(key)
+            self._touched.setdefault(key, [])
 
     def _kept(self, entries: list[Entry], tracked: list[Entry]) -> list[Entry]:
         """Without those that have left and say nothing of any that is tracked."""
@@ -251,6 +246,22 @@ class Customers:
         """The changelog was read. Those judged by another rule are judged anew in the next cuts."""
         if self._rule != encode(self._fcr_ms):
             self._outdated = [key for key, _ in self._resting.items()]
+
+
+def _take(entries: dict[str, Entry], told: CustomerTicket) -> None:
+    """Let a customer's tickets be as one of them tells."""
+    known = entries.get(told.ticket_id)
+    if told.gone:
+        entries.pop(told.ticket_id, None)
+    elif told.left:
+        if known is not None:
+            known.left = True
+    else:
+        entry = entries[told.ticket_id] = entry_of(told)
+        if told.moved:
+            entry.repeat_at = _UNKNOWN
+        elif known is not None:
+            entry.repeat_at, entry.recovered_at = known.repeat_at, known.recovered_at
 
 
 def _contact(customer: bytes, ticket_id: str, said: tuple[int, int]) -> Output:
