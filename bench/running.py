@@ -87,7 +87,7 @@ class Worker:
         self.check()
         seconds = {"event loop": 0.0, "librdkafka": 0.0}
         for thread in Path(f"/proc/{self.pid}/task").iterdir():
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, ProcessLookupError):
                 name, used = _cpu_seconds(thread)
                 if thread.name == str(self.pid):
                     seconds["event loop"] = used
