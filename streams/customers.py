@@ -210,6 +210,7 @@ class Customers:
             else:
                 self._resting.put(key, rest)
                 changelog.append((key, rest))
+        self._touched = {}  # One that was emptied is still as large.
         rule = encode(self._fcr_ms)
         if rule != self._rule and changelog and not self._outdated:
             self._rule = rule

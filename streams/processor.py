@@ -218,11 +218,12 @@ class Processor:
                 self._due = False
                 await self.commit()
             elif behind:
-                self._is_busy()
+                self._get_busy()
             else:
                 self._rest()
 
-    def _is_busy(self) -> None:
+    def _get_busy(self) -> None:
+        """There is much to do: keep the memory that it takes."""
         if not self._busy:
             self._busy = self._untidy = True
             self._memory.hold()
@@ -352,7 +353,7 @@ class Processor:
     async def assigned(self, partitions: set[TP]) -> None:
         """Restore the state of the partitions from the changelog."""
         began = time.monotonic()
-        self._is_busy()
+        self._get_busy()
         numbers = {tp.partition for tp in partitions}
         returned = await self.retained.unchanged(numbers, _RESTORE_SECONDS)
         await self._open_all(numbers - returned.keys())
