@@ -138,7 +138,7 @@ class Customers:
         """Customers that are to be judged anew, by another rule than they were."""
         self._resting: Store = Shelf() if resting is None else resting
         self._touched: dict[bytes, list[bytes]] = {}
-        """What was told since the last cut, as it came: taken apart it would take three times the memory."""
+        """What was told since the last cut, as it came: taken apart it would take twice the memory."""
 
     def __len__(self) -> int:
         """How many customers are known."""
@@ -161,11 +161,7 @@ class Customers:
         """Take in what tickets tell: keys and values of ``CUSTOMERS``, in their order."""
         touched = self._touched
         for key, value in records:
-            told = touched.get(key)
-            if told is None:
-                touched[key] = [value]
-            else:
-                told.append(value)
+            touched.setdefault(key, []).append(value)
 
     def _entries(self, key: bytes, values: list[bytes], told: list[tuple[int, Output]]) -> dict[str, Entry] | None:
         """A customer's tickets after what these values told; None of one with more than :data:`MOST_TICKETS`.
@@ -191,7 +187,8 @@ class Customers:
         told: list[tuple[int, Output]] = []
         changelog: list[Output] = []
         self._take_outdated()
-        touched = self._touched
+        # Another one from here on: a dictionary that was emptied is still as large.
+        touched, self._touched = self._touched, {}
         while touched:
             key, values = touched.popitem()
             entries = self._entries(key, values, told)
@@ -210,7 +207,6 @@ class Customers:
             else:
                 self._resting.put(key, rest)
                 changelog.append((key, rest))
-        self._touched = {}  # One that was emptied is still as large.
         rule = encode(self._fcr_ms)
         if rule != self._rule and changelog and not self._outdated:
             self._rule = rule

@@ -277,12 +277,12 @@ class Partition:
         """
         now = self.watermark.value
         making = Making()
-        touched = self._touched
+        # Another one from here on: a dictionary that was emptied is still as large.
+        touched, self._touched = self._touched, {}
         while touched:
             # Each is let go of as soon as it is derived: what it publishes takes as much memory as it did.
             key, held = touched.popitem()
             self._cut_ticket(key, held, now, may_leave, making)
-        self._touched = {}  # One that was emptied is still as large.
         self.count(making.added.getvalue(), making.withdrawn.getvalue())
         self._forget_left(now, making.histories)
         self._number(making.histories)
