@@ -173,7 +173,8 @@ def test_a_rehearsal_sends_nothing_a_limit_sends_the_oldest_and_no_consumer_grou
     assert dlq("replay", *letters.hour, "--limit", 3).document["sent"] == 3
     assert dlq("replay", *letters.hour, "--limit", 3).document["sent"] == 1
     assert [record.value() for record in tickets.read(4)] == values
-    groups = AdminClient({"bootstrap.servers": kafka}).list_consumer_groups().result(20).valid
+    admin = AdminClient({"bootstrap.servers": kafka})  # Its requests end with it.
+    groups = admin.list_consumer_groups().result(20).valid
     assert [group.group_id for group in groups if "dlq" in group.group_id] == []
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ class StruckProducer(confluent_kafka.Producer):
         if self._calls == 3 and not self._struck.exists():
             self._struck.touch()
             self.flush(10)  # The coordinator and the brokers know of the transaction.
-            os.kill(os.getpid(), signal.Signals[self._setup.struck_by])
+            # This thread, not just any of the process: else it would go on until another one is scheduled and takes it.
+            signal.pthread_kill(threading.get_ident(), signal.Signals[self._setup.struck_by])
 
     def begin_transaction(self) -> None:
         self._at("begin_transaction")

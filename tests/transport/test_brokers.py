@@ -26,8 +26,19 @@ def desk(own_kafka: LocalKafka, unique: str, tmp_path: Path) -> Iterator[Desk]:
     desk.end()
 
 
-def hang(kafka: LocalKafka, seconds: float) -> None:
+def halt(kafka: LocalKafka) -> None:
+    """Stop the broker's threads: the signal comes to one of them, and until that runs the others answer."""
     os.kill(kafka.pid, signal.SIGSTOP)
+
+    def has_halted() -> bool:
+        stats = [(task / "stat").read_text() for task in Path(f"/proc/{kafka.pid}/task").iterdir()]
+        return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
+
+    wait_until(has_halted, 10, "the broker has halted")
+
+
+def hang(kafka: LocalKafka, seconds: float) -> None:
+    halt(kafka)
     try:
         threading.Event().wait(seconds)
     finally:
@@ -76,7 +87,7 @@ def test_a_worker_that_is_told_to_end_while_the_broker_hangs_ends_in_time(own_ka
         return desk.state_of("ends") == "T"
 
     wait_until(asleep, 20, "a transaction is open")
-    os.kill(own_kafka.pid, signal.SIGSTOP)
+    halt(own_kafka)
     try:
         desk.workers["ends"].send_signal(signal.SIGCONT)
         desk.workers["ends"].send_signal(signal.SIGTERM)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import confluent_kafka
 import pytest
+from confluent_kafka import TopicPartition
 from faust.types import TP
 
 from streams.failures import can_be_mended
@@ -118,7 +119,13 @@ def test_partitions_that_are_not_given_back_in_time_fail_the_worker(
 def test_what_the_client_raises_while_partitions_are_assigned_fails_the_worker(
     client: dict[str, str | int], unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.transport.reader._COMMITTED_SECONDS", 0.0)
+    monkeypatch.setattr("streams.transport.reader._COMMITTED_SECONDS", 0.5)
+    # Offsets in an open transaction: which are the committed ones is known when it has ended.
+    producer = confluent_kafka.Producer({"bootstrap.servers": client["bootstrap.servers"], "transactional.id": unique})
+    member = confluent_kafka.Consumer({**client, "group.id": unique}).consumer_group_metadata()
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.send_offsets_to_transaction([TopicPartition(unique, 0, 1)], member, 20)
 
     async def run() -> None:
         application = Application()
@@ -131,3 +138,4 @@ def test_what_the_client_raises_while_partitions_are_assigned_fails_the_worker(
         assert await reader.close(5)
 
     asyncio.run(run())
+    producer.abort_transaction(20)
