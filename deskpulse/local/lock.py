@@ -1,4 +1,4 @@
-"""Make the lock file of Kafka's jars: `python -m deskpulse.local.lock VERSION` (of Apache Kafka, as 4.4.0)."""
+"""Make the lock file of Kafka's jars: `python -m deskpulse.local.lock VERSION` (of Apache Kafka, as 4.2.2)."""
 
 import sys
 import tempfile

@@ -336,8 +336,13 @@ class Reader:
             except KafkaException as error:
                 told = kafka_error(error)
                 timed_out = told is not None and told.code() == KafkaError._TIMED_OUT
-                if not timed_out or deadline.is_over or self._closing:
+                if not timed_out or self._closing:
                     raise
+                if deadline.is_over:
+                    raise ReadError(
+                        f"how far the group has read was not told within {_COMMITTED_SECONDS:g} s: its coordinator "
+                        "does not answer, or a transaction that holds its offsets was never ended"
+                    ) from error
 
     def _on_revoke(self, consumer: confluent_kafka.Consumer, partitions: list[TopicPartition]) -> None:
         self._hand_back(consumer, partitions, lost=False)
