@@ -51,12 +51,14 @@ class Record(msgspec.Struct, frozen=True):
     failed: int = 0
     """How many lives have failed in a row."""
     fenced: int = 0
-    """How many of them were fenced, without one in between that was not."""
+    """How many of them were fenced, without one in between that was not, and could not see who has their name."""
 
-    def after(self, error: BaseException, healthy_seconds: float) -> Record:
+    def after(self, error: BaseException, healthy_seconds: float, *, had_its_name_alone: bool = False) -> Record:
         """The record of the next life. Raises :class:`NameTakenError` when there should be none."""
         before = Record(self.number) if healthy_seconds >= _HEALTHY_SECONDS else self
-        fenced = before.fenced + 1 if isinstance(error, CommitFencedError) else 0
+        # Else the coordinator has fenced it, whose transactions time out while brokers are away.
+        may_be_another = isinstance(error, CommitFencedError) and not had_its_name_alone
+        fenced = before.fenced + 1 if may_be_another else 0
         if fenced >= _MOST_FENCED:
             raise NameTakenError(
                 f"fenced {fenced} times in a row, so another worker seems to have the same worker.id; at last: {error}"
@@ -77,6 +79,7 @@ class Lives:
     def __init__(self, record: Record) -> None:
         self.record = record
         self._ready_at: float | None = None
+        self._has_its_name_alone = False
         self._replacing: threading.Thread | None = None
         """Runs once this life has failed."""
         self._apps: Sequence[App] = ()
@@ -103,6 +106,10 @@ class Lives:
         self._apps = apps
         for app in apps:
             app.mend = self.mend
+
+    def has_its_name_alone(self) -> None:
+        """When this life began, no other worker of its groups had its name."""
+        self._has_its_name_alone = True
 
     def is_ready(self) -> None:
         """From now on this life counts as healthy."""
@@ -154,7 +161,8 @@ class Lives:
             _LOG.error("ended as told, but without the last commit: what it would have held is read again")
             _exit(1)
         try:
-            following = self.record.after(error, healthy_seconds)
+            alone = self._has_its_name_alone
+            following = self.record.after(error, healthy_seconds, had_its_name_alone=alone)
         except NameTakenError as taken:
             _LOG.critical("%s", taken)
             _exit(taken.exit_code)

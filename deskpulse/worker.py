@@ -253,7 +253,9 @@ def _run(settings: Settings, lives: Lives) -> None:
     apps.apps[0].task(_tell_when_ready(apps, lives, f"http://{settings.worker.web_host}:{settings.worker.web_port}/"))
     lives.has(apps.apps)
     groups = [_group(settings, role) for role in settings.worker.roles]
-    wait_for_name(settings.kafka.client(), groups, settings.worker.id, settings.worker.session_timeout.total_seconds())
+    session_seconds = settings.worker.session_timeout.total_seconds()
+    if wait_for_name(settings.kafka.client(), groups, settings.worker.id, session_seconds):
+        lives.has_its_name_alone()
     collect_seldom()
     # Quiet: its spinner and its smileys are for a terminal, and this is a log.
     worker = Worker(

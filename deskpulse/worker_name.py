@@ -33,11 +33,12 @@ class NameTakenError(Exception):
     exit_code: ClassVar[int] = 3
 
 
-def wait_for_name(client: ClientSettings, groups: Sequence[str], name: str, session_seconds: float) -> None:
+def wait_for_name(client: ClientSettings, groups: Sequence[str], name: str, session_seconds: float) -> bool:
     """Wait until no member of ``groups`` is called ``name``: a dead one goes with its session. Blocks.
 
+    False where that can't be known: a worker that may not look at its groups is told so in the log, and not held up.
     Raises :class:`NameTakenError` when one stays for longer than a session and its grace, ``KafkaException`` when the
-    brokers don't answer. A worker that may not look at its groups is told so in the log, and not held up.
+    brokers don't answer.
     """
     # A coordinator that was restarted counts the session from its start.
     deadline = Deadline(2 * session_seconds + 2)
@@ -53,6 +54,7 @@ def wait_for_name(client: ClientSettings, groups: Sequence[str], name: str, sess
             _LOG.info("%s is still a member of its group, at %s: waiting for its session to end", name, hosts[0])
             told = True
         time.sleep(_LOOK_SECONDS)
+    return hosts is not None
 
 
 def check_name(client: ClientSettings, group: str, name: str, own_member: str) -> None:
@@ -66,17 +68,20 @@ def check_name(client: ClientSettings, group: str, name: str, own_member: str) -
         raise NameTakenError(f"this worker was away, and meanwhile another one, {name!r} at {hosts[0]}, took its name")
 
 
-def _hosts_of(admin: AdminClient, groups: Sequence[str], name: str, own_member: str = "") -> list[str]:
+def _hosts_of(admin: AdminClient, groups: Sequence[str], name: str, own_member: str = "") -> list[str] | None:
+    """Where the members of that name are; None where none is seen, but not all groups can be looked at."""
     answering = Retrying(
         retry=retry_if_exception(_is_passing),
         stop=stop_after_delay(_ASK_SECONDS),
         wait=wait_fixed(_LOOK_SECONDS),
         reraise=True,
     )
-    return sorted({host for group in groups for host in answering(_hosts_in, admin, group, name, own_member)})
+    found = [answering(_hosts_in, admin, group, name, own_member) for group in groups]
+    hosts = sorted({host for some in found for host in some or ()})
+    return None if not hosts and None in found else hosts
 
 
-def _hosts_in(admin: AdminClient, group: str, name: str, own_member: str) -> set[str]:
+def _hosts_in(admin: AdminClient, group: str, name: str, own_member: str) -> set[str] | None:
     try:
         found = admin.describe_consumer_groups([group], request_timeout=_ASK_SECONDS)[group].result()
     except KafkaException as error:
@@ -85,6 +90,7 @@ def _hosts_in(admin: AdminClient, group: str, name: str, own_member: str) -> set
             raise
         if told.code() in REFUSED:
             _LOG.warning("group %s can't be looked at for workers of this name: %s", group, told.str())
+            return None
         return set()
     return {
         member.host.lstrip("/")

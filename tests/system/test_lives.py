@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from confluent_kafka import Producer
@@ -43,21 +44,24 @@ def test_a_worker_that_is_fenced_lives_on_and_one_whose_name_is_taken_ends(tmp_p
                 60,
             )
 
+        def has_told(text: str) -> bool:
+            return text in first.log_path.read_text()
+
         first.wait_until(is_ready, "ready", 60)
         counted_by(first)
 
-        # Somebody uses its transactions for once: it begins again, in the same process, with what was committed.
+        # Somebody uses its transactions, again and again: it begins anew, in the same process, with what was committed.
         process = first.process.pid
-        Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": "deskpulse-processor-w"}).init_transactions(
-            20
-        )
-        publish(kafka, [ticket(sent)])
-        sent += 1
-        wait_until(lambda: "life 2 begins in" in first.log_path.read_text(), 60, "it begins again")
-        counted_by(first)
-        assert "its state is dropped: CommitFencedError" in first.log_path.read_text()
+        namesake = {"bootstrap.servers": kafka.bootstrap, "transactional.id": "deskpulse-processor-w"}
+        for life in range(2, 5):
+            Producer(namesake).init_transactions(20)
+            publish(kafka, [ticket(sent)])
+            sent += 1
+            wait_until(partial(has_told, f"life {life} begins in"), 60, "it begins again")
+            counted_by(first)
+        assert has_told("its state is dropped: CommitFencedError")
         assert first.process.pid == process
-        assert first.wait_until(is_ready, "ready", 10)["health"]["replacements"] == 1
+        assert first.wait_until(is_ready, "ready", 10)["health"]["replacements"] == 3
 
         # A second worker of its name ends, and does not disturb it.
         log = tmp_path / "namesake"

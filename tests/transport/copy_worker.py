@@ -225,6 +225,7 @@ def worker(setup: Setup) -> Worker:
     lives = Lives.continued()
     lives.begin()
     lives.has([app])
+    lives.has_its_name_alone()  # The tests see to that.
     return Worker(lives, app, Committing(app, copies.committer), loglevel="INFO", redirect_stdouts=False)
 
 

@@ -71,10 +71,11 @@ def test_waits_between_lives_grow_to_a_bound_and_begin_anew_after_a_minute_of_he
     assert life.after(AWAY, healthy_seconds=60) == Record(number=11, failed=1)
 
 
-def test_a_worker_that_is_fenced_again_and_again_gives_up() -> None:
+def test_a_worker_that_is_fenced_again_and_again_gives_up_where_it_can_not_see_its_group() -> None:
     life = Record().after(CommitFencedError("a"), 1).after(CommitFencedError("b"), 1)
     assert life.after(AWAY, 1).fenced == 0
     assert life.after(CommitFencedError("c"), 60).fenced == 1
+    assert life.after(CommitFencedError("c"), 1, had_its_name_alone=True).fenced == 0
     with pytest.raises(NameTakenError, match="fenced 3 times in a row"):
         life.after(CommitFencedError("c"), 1)
 
