@@ -31,7 +31,10 @@ def halt(kafka: LocalKafka) -> None:
     os.kill(kafka.pid, signal.SIGSTOP)
 
     def has_halted() -> bool:
-        stats = [(task / "stat").read_text() for task in Path(f"/proc/{kafka.pid}/task").iterdir()]
+        try:
+            stats = [(task / "stat").read_text() for task in Path(f"/proc/{kafka.pid}/task").iterdir()]
+        except (FileNotFoundError, ProcessLookupError):  # a thread has ended meanwhile
+            return False
         return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
 
     wait_until(has_halted, 10, "the broker has halted")
