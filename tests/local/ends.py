@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from tests.process_state import state_of
+
 
 def ended(pid: int) -> bool:
     """True when no process has this id, or only its remains are left for a parent to collect."""
@@ -11,6 +13,6 @@ def ended(pid: int) -> bool:
     except ProcessLookupError:
         return True
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return state_of(Path(f"/proc/{pid}")) == "Z"
     except OSError:
         return not Path("/proc/self").exists()

@@ -15,6 +15,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, TopicPartition
 
 from streams.topics import TopicSpec, ensure_topics
+from tests.process_state import state_of
 from tests.transport.copy_worker import Setup
 from tests.waiting import wait_until
 
@@ -114,8 +115,7 @@ class Desk:
 
     def state_of(self, worker: str) -> str:
         """The state of its process as the kernel calls it; T when it is stopped."""
-        stat = Path(f"/proc/{self.workers[worker].pid}/stat").read_text()
-        return stat.rpartition(")")[2].split()[0]
+        return state_of(Path(f"/proc/{self.workers[worker].pid}"))
 
     def told_by(self, worker: str) -> str:
         """What a worker wrote."""

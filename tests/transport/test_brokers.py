@@ -4,11 +4,13 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from deskpulse.local.kafka import LocalKafka
+from tests.process_state import state_of
 from tests.transport.desk import Desk
 from tests.waiting import wait_until
 
@@ -26,26 +28,27 @@ def desk(own_kafka: LocalKafka, unique: str, tmp_path: Path) -> Iterator[Desk]:
     desk.end()
 
 
-def halt(kafka: LocalKafka) -> None:
-    """Stop the broker's threads: the signal comes to one of them, and until that runs the others answer."""
-    os.kill(kafka.pid, signal.SIGSTOP)
+@contextmanager
+def halted(kafka: LocalKafka) -> Iterator[None]:
+    """All of the broker's threads are stopped: the signal comes to one, and until that runs the others answer."""
 
     def has_halted() -> bool:
         try:
-            stats = [(task / "stat").read_text() for task in Path(f"/proc/{kafka.pid}/task").iterdir()]
+            return {state_of(task) for task in Path(f"/proc/{kafka.pid}/task").iterdir()} == {"T"}
         except (FileNotFoundError, ProcessLookupError):  # a thread has ended meanwhile
             return False
-        return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
 
-    wait_until(has_halted, 10, "the broker has halted")
+    os.kill(kafka.pid, signal.SIGSTOP)
+    try:
+        wait_until(has_halted, 10, "the broker has halted")
+        yield
+    finally:
+        os.kill(kafka.pid, signal.SIGCONT)
 
 
 def hang(kafka: LocalKafka, seconds: float) -> None:
-    halt(kafka)
-    try:
+    with halted(kafka):
         threading.Event().wait(seconds)
-    finally:
-        os.kill(kafka.pid, signal.SIGCONT)
 
 
 def test_a_broker_that_dies_or_hangs_under_load_loses_and_doubles_nothing(own_kafka: LocalKafka, desk: Desk) -> None:
@@ -90,13 +93,10 @@ def test_a_worker_that_is_told_to_end_while_the_broker_hangs_ends_in_time(own_ka
         return desk.state_of("ends") == "T"
 
     wait_until(asleep, 20, "a transaction is open")
-    halt(own_kafka)
-    try:
+    with halted(own_kafka):
         desk.workers["ends"].send_signal(signal.SIGCONT)
         desk.workers["ends"].send_signal(signal.SIGTERM)
         assert desk.workers["ends"].wait(10) == 1
-    finally:
-        os.kill(own_kafka.pid, signal.SIGCONT)
     desk.workers.pop("ends")
     assert "ended as told, but without the last commit" in desk.told_by("ends")
     desk.start("goes-on")

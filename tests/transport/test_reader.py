@@ -132,6 +132,8 @@ def test_what_the_client_raises_while_partitions_are_assigned_fails_the_worker(
         reader = Reader(client, unique, application, asyncio.get_running_loop(), 5)
         await reader.subscribe([unique])
         error = await asyncio.wait_for(application.error, 20)
+        assert isinstance(error.__cause__, confluent_kafka.KafkaException)
+        assert "committed offsets" in str(error.__cause__)
         assert "a transaction that holds its offsets was never ended" in str(error)
         assert can_be_mended(error)
         assert await reader.close(5)
