@@ -22,7 +22,11 @@ _SETUP: Final = """
 from mypyc.build import mypycify
 from setuptools import setup
 
-setup(name="domain", packages=[], ext_modules=mypycify({files!r}, opt_level="3", debug_level="0", group_name={group!r}))
+modules = mypycify({files!r}, opt_level="3", debug_level="0", group_name={group!r})
+for module in modules:
+    # Small functions are then made part of those that call them.
+    module.extra_compile_args.append("-fvisibility=hidden")
+setup(name="domain", packages=[], ext_modules=modules)
 """
 _LOG_LINES: Final = 5
 _COMPILERS: Final = ("cc", "gcc", "clang")

@@ -26,8 +26,9 @@ Author = Literal["customer", "agent", "bot", "system"]
 Visibility = Literal["public", "internal"]
 SurveyKind = Literal["csat", "nps", "ces"]
 
+MOST_NAME_CHARACTERS: Final = 256
 Id = Annotated[str, Meta(min_length=1, max_length=512)]
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
+Name = Annotated[str, Meta(min_length=1, max_length=MOST_NAME_CHARACTERS)]
 """A value of an open set (channel, team, category, …) or the id of a person; never a person's name."""
 At = Annotated[datetime, Meta(tz=True)]
 Seq = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]

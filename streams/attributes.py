@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from schemas.outputs import ATTRIBUTES
-from streams.history import patch_values
 from streams.measures import TARGETS
+from streams.patches import patch_values
 from streams.policies import NO_POLICIES, Policies, Policy
 
 _MOST_PATCHES: Final = 20_000
@@ -166,7 +166,7 @@ class AttributeGraph:
         self._patches.clear()
 
     def after(self, state: State, patch: str) -> State:
-        """The state after a patch (``history.patch_of``)."""
+        """The state after a patch (``patches.patch_of``)."""
         found = self._patch(patch)
         if not found.step:
             return state

@@ -28,9 +28,11 @@ MODULES: Final = (
     "facts",
     "history",
     "partition",
+    "patches",
     "policies",
     "published",
     "raised",
+    "scanning",
     "shelf",
     "sla",
     "story",
@@ -45,7 +47,8 @@ SWITCH: Final = "DESKPULSE_COMPILED"
 SOURCES: Final = Path(__file__).parent
 BUILDS: Final = SOURCES / ".compiled"
 GROUP: Final = "deskpulse_domain"
-"""The library that all compiled modules share is called ``GROUP__mypyc``."""
+_LIBRARY: Final = f"{GROUP}__mypyc"
+"""What all compiled modules share."""
 SUFFIX: Final = str(sysconfig.get_config_var("EXT_SUFFIX"))
 
 
@@ -64,16 +67,20 @@ def folder() -> Path:
     return BUILDS / digest()
 
 
+def runs() -> bool:
+    """Whether the build was loaded."""
+    return _LIBRARY in sys.modules
+
+
 def prefer(path: list[str]) -> None:
     """Put the build in front of a package's ``path``, where there is one and it can be loaded."""
     if os.environ.get(SWITCH) == "0" or not BUILDS.is_dir():
         return
     found = folder()
-    shared = f"{GROUP}__mypyc"
-    spec = spec_from_file_location(shared, found / f"{shared}{SUFFIX}")
+    spec = spec_from_file_location(_LIBRARY, found / f"{_LIBRARY}{SUFFIX}")
     if spec is None or spec.loader is None or not found.is_dir():
         return
     library = module_from_spec(spec)
     spec.loader.exec_module(library)
-    sys.modules[shared] = library
+    sys.modules[_LIBRARY] = library
     path.insert(0, str(found))

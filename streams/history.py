@@ -47,7 +47,7 @@ from schemas.events import (
     TicketMerged,
     TicketUpdated,
 )
-from schemas.outputs import ATTRIBUTES
+from streams.patches import patch_of
 
 SIZE: Final = 32
 _SEQ: Final = 8
@@ -109,7 +109,6 @@ WITH_CONTACT: Final = 2
 _HEADER: Final = Struct(">BI")
 _CONTACT: Final = Struct(">HQQ")
 _decode_names: Final = msgspec.msgpack.Decoder(list[str]).decode
-_decode_patch: Final = msgspec.json.Decoder(dict[str, str]).decode
 _digest: Final = xxh3_64_digest
 _encode_names: Final = msgspec.msgpack.Encoder().encode
 
@@ -131,6 +130,67 @@ class Contact(NamedTuple):
     """When the first of them that repeats this one was created, milliseconds since 1970; 0 for none."""
     recovered_at: int
     """The first good answer on them that follows a failure of this one; 0 for none."""
+
+
+@mypyc_attr(acyclic=True)
+class Incoming:
+    """One event on its way into a history: what its record holds, with names instead of their numbers."""
+
+    __slots__ = ("at", "b", "c", "code", "digest", "kind", "seq")
+
+    def __init__(self, at: i64, seq: i64, digest: i64, kind: i64, code: i64, b: str, c: str) -> None:
+        self.at = at
+        self.seq = seq
+        self.digest = digest
+        self.kind = kind
+        self.code = code
+        self.b = b
+        """'' for none, as ``c``."""
+        self.c = c
+
+
+def digest_of(event_id: bytes) -> i64:
+    """The XXH3-64 of an event's id, as the record holds it."""
+    return read_i64_be(_digest(event_id), 0)
+
+
+def incoming(event: AnyEvent, at: int) -> Incoming:
+    """An event that happened at ``at`` (milliseconds)."""
+    kind: i64 = DELETED
+    code: i64 = 0
+    b = c = ""
+    if type(event) is MessageSent:
+        kind = MESSAGE
+        code = AUTHOR_CODE[event.author] | (INTERNAL if event.visibility == "internal" else 0)
+        b = "" if event.channel is UNSET else event.channel
+        # In many tickets, which are to hold one object of it.
+        c = intern(event.author_id)
+    elif type(event) is TicketUpdated:
+        kind = UPDATED
+        code = 0 if event.status is UNSET else STATUS_CODE[event.status] + 1
+        b = "" if event.customer_id is UNSET else event.customer_id
+        c = patch_of(event)
+    elif type(event) is TicketCreated:
+        kind = CREATED
+        code = STATUS_CODE[event.status]
+        b = event.customer_id
+        c = patch_of(event)
+    elif type(event) is SurveySent:
+        kind = SURVEY_SENT
+        code = SURVEY_CODE[event.kind]
+        c = event.survey_id
+    elif type(event) is SurveyAnswered:
+        kind = SURVEY_ANSWERED
+        code = SURVEY_CODE[event.kind]
+        low, high = event.scale
+        b = f"{event.score!r},{low!r},{high!r}"
+        c = event.survey_id
+    elif type(event) is TicketMerged:
+        kind = MERGED
+        c = event.into
+    elif erases(event):
+        code = ERASES
+    return Incoming(at, event.seq, digest_of(event.id.encode()), kind, code, b, c)
 
 
 @mypyc_attr(acyclic=True)
@@ -168,27 +228,32 @@ class History:
         order of arrival decides nothing. Once the ticket is erased everything but an earlier erasure is known. Raises
         :class:`HistoryFullError`.
         """
-        if self.erased and not erases(event):
+        return self.take(incoming(event, at))
+
+    def take(self, event: Incoming) -> int:
+        """As :meth:`add`."""
+        erasing = event.kind == DELETED and event.code == ERASES
+        if self.erased and not erasing:
             return KNOWN
-        digest = read_i64_be(_digest(event.id.encode()), 0)
         records = self.records
-        place = self._place_of(digest)
-        if place >= 0 and not erases(event):
-            if (at, event.seq) >= (read_i64_be(records, place), read_i64_be(records, place + _SEQ) ^ _SIGN):
+        place = self._place_of(event.digest)
+        if place >= 0 and not erasing:
+            at = read_i64_be(records, place)
+            if event.at > at or (event.at == at and event.seq >= read_i64_be(records, place + _SEQ) ^ _SIGN):
                 return KNOWN
-            record = self._pack(at, digest, event)
+            record = self._pack(event)
             self.records = records[:place] + records[place + SIZE :]
             self._last_at = -1
-            self._append(record, at)
+            self._append(record, event.at)
             return REPLACED
-        if len(records) >= MOST_EVENTS * SIZE and type(event) is not TicketDeleted:
+        if len(records) >= MOST_EVENTS * SIZE and event.kind != DELETED:
             raise HistoryFullError(
                 f"the ticket has {MOST_EVENTS:,} events already; its producer seems to repeat itself"
             )
-        record = self._pack(at, digest, event)
-        if erases(event):
+        record = self._pack(event)
+        if erasing:
             return self._erase(record)
-        self._append(record, at)
+        self._append(record, event.at)
         return ADDED
 
     def _erase(self, record: bytes) -> int:
@@ -232,58 +297,21 @@ class History:
             self._disordered = False
             self._last_at = -1
 
-    def _pack(self, at: i64, digest: i64, event: AnyEvent) -> bytes:
-        seq: i64 = event.seq
-        code: i64 = 0
-        b: i64 = 0
-        c: i64 = 0
-        if type(event) is MessageSent:
-            what = MESSAGE
-            code = AUTHOR_CODE[event.author] | (INTERNAL if event.visibility == "internal" else 0)
-            if event.channel is not UNSET:
-                b = self._number(event.channel)
-            c = self._number(event.author_id, often=True)
-        elif type(event) is TicketUpdated:
-            what = UPDATED
-            code = 0 if event.status is UNSET else STATUS_CODE[event.status] + 1
-            if event.customer_id is not UNSET:
-                b = self._number(event.customer_id)
-            if patch := patch_of(event):
-                c = self._number(patch)
-        elif type(event) is TicketCreated:
-            what = CREATED
-            code = STATUS_CODE[event.status]
-            b = self._number(event.customer_id)
-            c = self._number(patch_of(event))
-        elif type(event) is SurveySent:
-            what = SURVEY_SENT
-            code = SURVEY_CODE[event.kind]
-            c = self._number(event.survey_id)
-        elif type(event) is SurveyAnswered:
-            what = SURVEY_ANSWERED
-            code = SURVEY_CODE[event.kind]
-            low, high = event.scale
-            b = self._number(f"{event.score!r},{low!r},{high!r}")
-            c = self._number(event.survey_id)
-        elif type(event) is TicketMerged:
-            what = MERGED
-            c = self._number(event.into)
-        else:
-            what = DELETED
-            code = ERASES if erases(event) else 0
+    def _pack(self, event: Incoming) -> bytes:
+        b: i64 = self._number(event.b) if event.b else 0
+        c: i64 = self._number(event.c) if event.c else 0
         writer = BytesWriter()
-        write_i64_be(writer, at)
-        write_i64_be(writer, seq ^ _SIGN)
-        write_i64_be(writer, digest)
-        writer.append(what)
-        writer.append(code)
+        write_i64_be(writer, event.at)
+        write_i64_be(writer, event.seq ^ _SIGN)
+        write_i64_be(writer, event.digest)
+        writer.append(event.kind)
+        writer.append(event.code)
         writer.append(b >> 8)
         writer.append(b & 255)
         write_i32_be(writer, i32(c))
         return writer.getvalue()
 
-    def _number(self, name: str, often: bool = False) -> i64:
-        """The number of a name. ``often``: it is in many tickets, which are to hold one object of it."""
+    def _number(self, name: str) -> i64:
         names = self.names
         for place, known in enumerate(names):
             if known == name:
@@ -298,7 +326,7 @@ class History:
                     f"the ticket's people, surveys and attributes take over {MOST_NAME_BYTES:,} bytes"
                 )
             self._name_bytes += len(name.encode())
-        names.append(intern(name) if often else name)
+        names.append(name)
         return len(names)
 
     def hear(self, contact: Contact) -> bool:
@@ -383,57 +411,6 @@ def decode(value: bytes) -> tuple[list[str], bytes, Contact | None]:
         if isinstance(error, UnreadableHistoryError):
             raise
         raise UnreadableHistoryError(f"damaged history of {len(value)} bytes: {error}") from error
-
-
-_patch_texts: dict[tuple[object, ...], str] = {}
-_MOST_PATCHES: Final = 20_000
-_PATCH_CODES: Final = "".join(chr(ord("a") + place) for place in range(len(ATTRIBUTES)))
-"""A patch names an attribute by the letter of its place in ``ATTRIBUTES``: tickets hold a great many patches."""
-_CREATION: Final = "+"
-"""Before a creation's patch: it says who began and who handles even where it does not say so."""
-_CREATION_VALUES: Final = {"origin": "customer", "handler": "human"}
-
-
-def patch_of(event: TicketCreated | TicketUpdated) -> str:
-    """The attributes that an event sets, as one text (a JSON object of codes and values), '' of none."""
-    values = (
-        type(event) is TicketCreated,
-        event.channel,
-        event.priority,
-        event.team,
-        event.category,
-        event.agent_id,
-        event.region,
-        event.language,
-        event.tier,
-        event.journey_stage,
-        event.origin,
-        event.handler,
-    )
-    patch = _patch_texts.get(values)
-    if patch is None:
-        if len(_patch_texts) >= _MOST_PATCHES:
-            _patch_texts.clear()
-        # The same text in many patches is one object.
-        kept = (values[0], *[intern(value) if isinstance(value, str) else value for value in values[1:]])
-        present = {code: value for code, value in zip(_PATCH_CODES, kept[1:], strict=True) if value is not UNSET}
-        patch = msgspec.json.encode(present).decode() if present else ""
-        if values[0]:
-            patch = _CREATION + patch
-        _patch_texts[kept] = patch
-    return patch
-
-
-def forget_patches() -> None:
-    """Let go of the texts of patches; they are made again."""
-    _patch_texts.clear()
-
-
-def patch_values(patch: str) -> dict[str, str]:
-    """The attributes of :func:`patch_of` by their names. Those that only a newer deskpulse knows stay in the patch."""
-    implied = _CREATION_VALUES if patch.startswith(_CREATION) else {}
-    given = _decode_patch(patch.removeprefix(_CREATION))
-    return implied | {ATTRIBUTES[ord(code) - ord("a")]: intern(v) for code, v in given.items() if code in _PATCH_CODES}
 
 
 def score_of(text: str) -> tuple[float, float, float]:

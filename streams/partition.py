@@ -12,21 +12,23 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
+from mypy_extensions import i64
 
 from schemas.bad_records import BadRecordError, UnknownTypeError
-from schemas.events import INPUT_TOPICS
+from schemas.events import INPUT_TOPICS, AnyEvent
 from schemas.outputs import CELLS, CUSTOMERS, FACTS, HISTORIES, SLA_EVENTS, CustomerContact
-from streams import changelog, history, ticket
+from streams import changelog, compiled, history, ticket
 from streams.backlog import Backlog
 from streams.cells import RESOLUTIONS, Panes, dimensions_of, expand
 from streams.config import DomainConfig
 from streams.contributions import PACKED_DTYPE
 from streams.decoding import decode_at
 from streams.facts import Facts
-from streams.history import Contact, HistoryFullError
+from streams.history import Contact, HistoryFullError, incoming
 from streams.late import would_change
 from streams.live import SlaLabels
 from streams.published import CellRecords, Output, encode
+from streams.scanning import Scanner
 from streams.shelf import Shelf, Store
 from streams.telling import Making, Teller
 from streams.ticket import Ticket, Told
@@ -34,6 +36,7 @@ from streams.timers import Timers
 from streams.watermark import Watermark
 
 _MINUTE_MS: Final = 60_000
+_NEVER: Final = 2**62
 MINUTES_KEPT: Final = 1_440
 """Panes of a minute are kept for a day."""
 _decode_contact: Final = msgspec.json.Decoder(CustomerContact).decode
@@ -109,6 +112,8 @@ class Partition:
         self.panes = {"minute": Panes(RESOLUTIONS["minute"], MINUTES_KEPT), "hour": Panes(RESOLUTIONS["hour"], hours)}
         self.backlog = Backlog()
         self._resting: Store = Shelf() if resting is None else resting
+        # What people are called instead is worked out of whole events.
+        self._scanner = Scanner() if compiled.runs() and config.pseudonyms is None else None
         self._touched: dict[bytes, Ticket] = {}
         self._outdated: dict[bytes, bool] = {}
         """Tickets that are to be derived anew, and whether it is known what they have told."""
@@ -133,40 +138,35 @@ class Partition:
         """
         touched = self._touched
         resting = self._resting
-        pseudonyms = self.config.pseudonyms
+        scanner = self._scanner
         known = 0
-        newest = 0
+        newest: i64 = 0
+        latest: i64 = _NEVER if latest_ms is None else latest_ms
         for record in records:
-            try:
-                event, at = decode_at(record.value())
-            except BadRecordError as error:
-                self._refuse(topic, record, "bad_record", str(error))
+            value, key = record.value(), record.key()
+            if scanner is not None and value is not None and key is not None and scanner.read(value, key):
+                event = scanner.event
+            else:
+                decoded = self._decoded(topic, record)
+                if decoded is None or key is None:
+                    continue
+                event = incoming(*decoded)
+            at = event.at
+            if at > latest:
+                self._refuse(topic, record, "future", f"`at` is {(at - latest) // 1000} s too far ahead")
                 continue
-            except UnknownTypeError:
-                self.counters.skipped_types += 1
-                continue
-            key = record.key()
-            if key != event.ticket_id.encode():
-                self._refuse(topic, record, "key_mismatch", "the key is not the record's `ticket_id`")
-                continue
-            if latest_ms is not None and at > latest_ms:
-                self._refuse(topic, record, "future", f"`at` is {(at - latest_ms) // 1000} s too far ahead")
-                continue
-            if pseudonyms is not None:
-                event = pseudonyms.hide(event)
             held = touched.get(key)
             if held is None:
                 rest = resting.get(key)
                 if rest is not None:
                     held = ticket.wake(rest)
                 elif key in self._left:
-                    told = would_change(event, at, self._left[key], self.watermark.value, self.config)
-                    self._refuse(topic, record, "late", "the ticket has left the horizon", encode(told))
+                    self._refuse_late(topic, record, self._left[key])
                     continue
                 else:
                     held = ticket.new()
             try:
-                added = held.history.add(event, at)
+                added = held.history.take(event)
             except HistoryFullError as error:
                 self._refuse(topic, record, "history_full", str(error))
                 continue
@@ -201,6 +201,28 @@ class Partition:
             if number and held.history.names[number - 1] == contact.customer and held.history.hear(contact):
                 held.changed = True
                 self._touched[key] = held
+
+    def _decoded(self, topic: str, record: Message) -> tuple[AnyEvent, int] | None:
+        """What a record says, and its ``at`` in milliseconds; None where it is refused or of another contract."""
+        try:
+            event, at = decode_at(record.value())
+        except BadRecordError as error:
+            self._refuse(topic, record, "bad_record", str(error))
+            return None
+        except UnknownTypeError:
+            self.counters.skipped_types += 1
+            return None
+        if record.key() != event.ticket_id.encode():
+            self._refuse(topic, record, "key_mismatch", "the key is not the record's `ticket_id`")
+            return None
+        pseudonyms = self.config.pseudonyms
+        return event if pseudonyms is None else pseudonyms.hide(event), at
+
+    def _refuse_late(self, topic: str, record: Message, left_at: int) -> None:
+        decoded = self._decoded(topic, record)
+        if decoded is not None:
+            told = would_change(*decoded, left_at, self.watermark.value, self.config)
+            self._refuse(topic, record, "late", "the ticket has left the horizon", encode(told))
 
     def _refuse(self, topic: str, record: Message, code: str, reason: str, would_change: bytes = b"") -> None:
         self._refused.append(Refused(topic, record, code, reason, would_change))

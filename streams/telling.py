@@ -16,8 +16,9 @@ from streams.config import DomainConfig
 from streams.contributions import change, contributions
 from streams.customers import of_facts
 from streams.facts import Facts, facts
-from streams.history import History, forget_patches
+from streams.history import History
 from streams.live import SlaLabels
+from streams.patches import forget_patches
 from streams.policies import PolicyNames
 from streams.published import Encoding, Output, encode, ticket_facts
 from streams.raised import events as sla_events

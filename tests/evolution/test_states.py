@@ -19,7 +19,8 @@ from streams.config import DomainConfig
 from streams.entries import Entry, encode
 from streams.entries import decode as decode_entries
 from streams.facts import facts
-from streams.history import SIZE, History, UnreadableHistoryError, patch_values
+from streams.history import SIZE, History, UnreadableHistoryError
+from streams.patches import patch_values
 from streams.picture import picture
 from tests import oracle
 from tests.domain.partitions import Desk, without_time
