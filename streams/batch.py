@@ -16,10 +16,11 @@ from schemas.outputs import TicketFacts
 from streams.attributes import AttributeGraph, Dimensions
 from streams.calendars import DAY_MS
 from streams.config import DomainConfig
-from streams.customers import heard, of_facts
+from streams.customers import heard
 from streams.facts import Facts, facts
+from streams.facts_record import FactsRecords
 from streams.history import History, erases
-from streams.published import ticket_facts
+from streams.summaries import Summaries
 
 
 class Told(NamedTuple):
@@ -59,15 +60,17 @@ def batch(
         only = [event for _, _, _, event in some if erases(event)][:1]
         histories[ticket_id] = history, only or [*ordered.values()]
         found[ticket_id] = facts(history.records, history.names, now_ms, graph, config)
-    summaries = ((one.customer, of_facts(ticket_id, one)) for ticket_id, one in found.items())
+    tell = Summaries().decoded
+    summaries = ((one.customer, tell(ticket_id, one)) for ticket_id, one in found.items())
     told = [(customer, summary) for customer, summary in summaries if summary is not None]
     for ticket_id, contact in heard(told, config.fcr_days * DAY_MS).items():
         history = histories[ticket_id][0]
         found[ticket_id] = facts(history.records, history.names, now_ms, graph, config, contact)
+    records = FactsRecords()
     return {
         ticket_id: Told(
             found[ticket_id],
-            ticket_facts(ticket_id, found[ticket_id], history.names, len(history), graph),
+            records.decoded(ticket_id, found[ticket_id], history.names, len(history), graph),
             ordered_events,
         )
         for ticket_id, (history, ordered_events) in histories.items()

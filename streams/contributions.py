@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from librt.strings import BytesWriter, write_i64_le
-from mypy_extensions import i64
+from mypy_extensions import i64, u8
 
 from streams.facts import CSAT, NO_STATUS, NPS, Facts, rank_of, share_of
 from streams.measures import COUNT_ID, DURATION_ID, SUM_BASE, TARGETS
@@ -138,8 +138,8 @@ def contributions(facts: Facts, business: bool = False) -> bytes:
 def _put(told: BytesWriter, at: i64, dimensions: i64, what: i64, value: i64) -> None:
     """Write one contribution."""
     write_i64_le(told, at // _MINUTE_MS | dimensions << 32)
-    told.append(what & 0xFF)
-    told.append(what >> 8)
+    told.append(u8(what & 0xFF))
+    told.append(u8(what >> 8))
     write_i64_le(told, value)
 
 

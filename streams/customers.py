@@ -17,7 +17,7 @@ from schemas.outputs import CustomerContact, CustomerTicket
 from streams.entries import Entry
 from streams.entries import decode as decode_entries
 from streams.entries import encode as encode_entries
-from streams.facts import RECOVERY_MS, Facts
+from streams.facts import RECOVERY_MS
 from streams.history import Contact
 from streams.published import Output, encode
 from streams.shelf import Shelf, Store
@@ -42,21 +42,6 @@ CROWD: Final = b"\x00"
 def is_note(key: bytes, value: bytes | None) -> bool:
     """Whether a record of the changelog is no customer."""
     return key == RULE
-
-
-def of_facts(ticket_id: str, facts: Facts) -> CustomerTicket | None:
-    """What a ticket tells its customer's others; None where it counts for nobody."""
-    if facts.created is None or facts.deleted or facts.state is None:
-        return None
-    return CustomerTicket(
-        ticket_id=ticket_id,
-        category=facts.category,
-        created_at_ms=facts.created.at,
-        counts=facts.merged_into is None,
-        first_solved_at_ms=0 if facts.first_solve is None else facts.first_solve.at,
-        failed_at_ms=[at for at, _ in facts.failures],
-        good_at_ms=list(facts.good_at),
-    )
 
 
 def entry_of(told: CustomerTicket) -> Entry:

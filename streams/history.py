@@ -34,7 +34,7 @@ import msgspec
 from librt.strings import BytesWriter, read_i64_be, write_i32_be, write_i64_be
 from librt.vecs import append, vec
 from msgspec import UNSET
-from mypy_extensions import i32, i64, mypyc_attr
+from mypy_extensions import i32, i64, mypyc_attr, u8
 from xxhash import xxh3_64_digest
 
 from schemas.events import (
@@ -304,10 +304,10 @@ class History:
         write_i64_be(writer, event.at)
         write_i64_be(writer, event.seq ^ _SIGN)
         write_i64_be(writer, event.digest)
-        writer.append(event.kind)
-        writer.append(event.code)
-        writer.append(b >> 8)
-        writer.append(b & 255)
+        writer.append(u8(event.kind))
+        writer.append(u8(event.code))
+        writer.append(u8(b >> 8))
+        writer.append(u8(b & 255))
         write_i32_be(writer, i32(c))
         return writer.getvalue()
 

@@ -10,6 +10,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from librt.strings import BytesWriter, write_i64_le
+from mypy_extensions import u8
 
 from schemas.outputs import SlaEvent
 from streams.facts import Facts
@@ -50,14 +51,14 @@ def raised(facts: Facts, policies: PolicyNames) -> bytes:
 def _put(packed: BytesWriter, instance: Instance, kind: str, at: int, policies: PolicyNames) -> None:
     """Write one ``_ENTRY``."""
     number, policy = instance.number, policies.number(instance.policy)
-    packed.append(_KIND[kind])
-    packed.append(instance.rank)
-    packed.append(number & 0xFF)
-    packed.append(number >> 8)
+    packed.append(u8(_KIND[kind]))
+    packed.append(u8(instance.rank))
+    packed.append(u8(number & 0xFF))
+    packed.append(u8(number >> 8))
     write_i64_le(packed, instance.started_at)
     write_i64_le(packed, at)
-    packed.append(policy & 0xFF)
-    packed.append(policy >> 8)
+    packed.append(u8(policy & 0xFF))
+    packed.append(u8(policy >> 8))
 
 
 def unpack(packed: bytes) -> list[Raised]:

@@ -14,7 +14,7 @@ from typing import Final, get_args
 
 from librt.strings import BytesWriter, read_i64_le
 from librt.vecs import vec
-from mypy_extensions import i64
+from mypy_extensions import i64, u8
 
 from schemas.events import (
     EPOCH,
@@ -45,6 +45,7 @@ _ONES: Final[i64] = 0x0101_0101_0101_0101
 _QUOTES: Final[i64] = 0x2222_2222_2222_2222
 _SPACES: Final[i64] = 0x2020_2020_2020_2020
 _SEVEN_BYTES: Final[i64] = 0x00FF_FFFF_FFFF_FFFF
+_intern: Final = intern
 _SPACE: Final = 0x20
 _QUOTE: Final = 0x22
 _COMMA: Final = 0x2C
@@ -275,7 +276,7 @@ class Scanner:
             return False
         event.code = author | INTERNAL * visibility
         event.b = self._text(value, _CHANNEL)
-        event.c = intern(self._text(value, _AUTHOR_ID))
+        event.c = _intern(self._text(value, _AUTHOR_ID))
         return True
 
     def _survey(self, value: bytes, event: Incoming) -> bool:
@@ -316,7 +317,7 @@ class Scanner:
             if self._has(field):
                 patch.append(separator)
                 patch.append(_QUOTE)
-                patch.append(_FIRST_CODE + field)
+                patch.append(u8(_FIRST_CODE + field))
                 patch.append(_QUOTE)
                 patch.append(_COLON)
                 # With the quotes around it.
@@ -328,7 +329,7 @@ class Scanner:
                 separator = _COMMA
         patch.append(_CLOSE)
         # The same text in many patches is one object.
-        return intern(patch.getvalue().decode("ascii"))
+        return _intern(patch.getvalue().decode("ascii"))
 
 
 def byte_at(value: bytes, place: i64) -> i64:

@@ -14,16 +14,17 @@ from schemas.outputs import CustomerTicket, TicketFacts
 from streams.attributes import AttributeGraph, Dimensions, Patch
 from streams.config import DomainConfig
 from streams.contributions import change, contributions
-from streams.customers import of_facts
 from streams.facts import Facts, facts
+from streams.facts_record import FactsRecords
 from streams.history import History
 from streams.live import SlaLabels
 from streams.patches import forget_patches
 from streams.policies import PolicyNames
-from streams.published import Encoding, Output, encode, ticket_facts
+from streams.published import Output, encode
 from streams.raised import events as sla_events
 from streams.raised import raised
 from streams.sla import BREACHED, RETRACTED
+from streams.summaries import Summaries
 from streams.ticket import Ticket, Told
 
 
@@ -55,8 +56,8 @@ class Teller:
         self._business = config.policies.business
         self._patches: dict[str, Patch] = {} if patches is None else patches
         self._graph = self._new_graph()
-        self._facts_encoding = Encoding()
-        self._summaries_encoding = Encoding()
+        self._facts_records = FactsRecords()
+        self._summaries = Summaries()
 
     def _new_graph(self) -> AttributeGraph:
         return AttributeGraph(self.dimensions, self._config.policies, self._patches)
@@ -78,12 +79,11 @@ class Teller:
 
     def told(self, found: Facts, names: list[str]) -> Told:
         """What a ticket tells others with these facts."""
-        summary = of_facts("", found)
-        if summary is None:
+        summary = self._summaries.of_facts(found)
+        if not summary:
             return Told(self.contributions(found))
         customer = names.index(found.customer) + 1
-        known = xxh3_64_intdigest(self._summaries_encoding.encode(summary))
-        return Told(self.contributions(found), self.raised(found), customer, known, summary)
+        return Told(self.contributions(found), self.raised(found), customer, xxh3_64_intdigest(summary), summary)
 
     def contributions(self, found: Facts) -> bytes:
         """What a ticket with these facts contributes to the figures, packed (``streams.contributions``)."""
@@ -110,11 +110,12 @@ class Teller:
 
     def publish(self, key: bytes, kept: History, found: Facts, making: Making) -> None:
         """Publish the facts."""
-        making.facts.append((key, self._facts_encoding.encode(self.record(key.decode(), kept, found))))
+        record = self._facts_records.encoded(key.decode(), found, kept.names, len(kept), self._graph)
+        making.facts.append((key, record))
 
     def record(self, ticket_id: str, kept: History, found: Facts) -> TicketFacts:
         """The published facts of one ticket."""
-        return ticket_facts(ticket_id, found, kept.names, len(kept), self._graph)
+        return self._facts_records.decoded(ticket_id, found, kept.names, len(kept), self._graph)
 
     def leave(self, key: bytes, customer: str, making: Making) -> None:
         """Tell the customer's other tickets that one has left."""
@@ -142,7 +143,6 @@ class Teller:
         if moved:
             gone = CustomerTicket(ticket_id=ticket_id, partition=self._partition, gone=True)
             making.customers.append((names[before.customer - 1].encode(), encode(gone)))
-        summary = told.to_customer
-        if summary is not None:
-            summary.ticket_id, summary.partition, summary.moved = ticket_id, self._partition, moved
-            making.customers.append((found.customer.encode(), self._summaries_encoding.encode(summary)))
+        if told.to_customer:
+            record = self._summaries.record(ticket_id, self._partition, told.to_customer, moved)
+            making.customers.append((found.customer.encode(), record))

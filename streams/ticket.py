@@ -12,7 +12,6 @@ from typing import Final
 from librt.strings import read_i64_le
 from mypy_extensions import i64, mypyc_attr
 
-from schemas.outputs import CustomerTicket
 from streams import history
 from streams.history import History
 
@@ -35,7 +34,7 @@ class Told:
         raised: bytes = b"",
         customer: int = 0,
         summary: int = 0,
-        to_customer: CustomerTicket | None = None,
+        to_customer: bytes = b"",
     ) -> None:
         self.contributions = contributions
         """To the figures (``contributions.pack``)."""
@@ -46,7 +45,7 @@ class Told:
         self.summary = summary
         """A hash of what they know."""
         self.to_customer = to_customer
-        """What that is, still without the ticket's id; not kept with a ticket at rest."""
+        """What that is (``streams.summaries``); not kept with a ticket at rest."""
 
 
 @mypyc_attr(acyclic=True)

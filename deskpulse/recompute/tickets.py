@@ -13,10 +13,11 @@ from deskpulse.recompute.archive import Kept
 from schemas.outputs import CustomerTicket, SlaEvent, TicketFacts
 from streams.calendars import DAY_MS
 from streams.config import DomainConfig
-from streams.customers import heard, of_facts
+from streams.customers import heard
 from streams.facts import Facts
 from streams.history import Contact, History, decode
 from streams.raised import events
+from streams.summaries import Summaries
 from streams.telling import Teller
 
 _NEVER: Final = 2**63
@@ -63,9 +64,10 @@ class Tickets:
         """
         told: list[tuple[str, CustomerTicket]] = []
         left_at: dict[str, int] = {}
+        summaries = Summaries()
         for done, (ticket_id, kept) in enumerate(self.kept.items(), 1):
             found, _ = self._facts(kept, self.now_of(ticket_id), None)
-            summary = of_facts(ticket_id, found)
+            summary = summaries.decoded(ticket_id, found)
             if summary is not None:
                 told.append((found.customer, summary))
                 if as_workers_do and self.config.horizon_ms is not None and not found.open:

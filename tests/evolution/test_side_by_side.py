@@ -33,7 +33,7 @@ TOMORROW = {
         ('    "handler",\n', '    "handler",\n    "mood",\n'),
         ('    handler: str = ""\n', '    handler: str = ""\n    mood: str = ""\n'),
     ],
-    "streams/history.py": [("        event.handler,\n", "        event.handler,\n        event.mood,\n")],
+    "streams/patches.py": [("        event.handler,\n", "        event.handler,\n        event.mood,\n")],
 }
 """What the next deskpulse changes: an attribute more."""
 
