@@ -46,6 +46,16 @@ def _field(name: str, value: str) -> bytes:
     return msgspec.json.encode({name: value})[1:-1]
 
 
+def attributes(patches: Sequence[Patch]) -> bytes:
+    """All attributes after some patches, in their order: as JSON, without the braces of an object."""
+    if len(patches) == 1:
+        return patches[0].json
+    fields: dict[str, bytes] = {}
+    for patch in patches:
+        fields.update(patch.fields)
+    return b",".join(fields.values())
+
+
 class Dimensions:
     """Numbers the combinations of the configured dimensions; numbers hold as long as the changelog that has them."""
 
@@ -177,27 +187,18 @@ class AttributeGraph:
         self._states.clear()
         self._patches.clear()
 
-    def after(self, state: State, patch: str) -> State:
-        """The state after a patch (``patches.patch_of``)."""
-        found = self._patch(patch)
-        if not found.step:
+    def after(self, state: State, patch: Patch) -> State:
+        """The state after a patch."""
+        if not patch.step:
             return state
-        following = state.following.get(found.step)
+        following = state.following.get(patch.step)
         if following is None:
-            values = tuple([old if new is None else new for old, new in zip(state.values, found.relevant, strict=True)])
-            following = state.following[found.step] = self._state(values)
+            values = tuple([old if new is None else new for old, new in zip(state.values, patch.relevant, strict=True)])
+            following = state.following[patch.step] = self._state(values)
         return following
 
-    def attributes(self, patches: Sequence[str]) -> bytes:
-        """All attributes after some patches, in their order: as JSON, without the braces of an object."""
-        if len(patches) == 1:
-            return self._patch(patches[0]).json
-        fields: dict[str, bytes] = {}
-        for patch in patches:
-            fields.update(self._patch(patch).fields)
-        return b",".join(fields.values())
-
-    def _patch(self, text: str) -> Patch:
+    def patch(self, text: str) -> Patch:
+        """A patch by its text (``patches.patch_of``)."""
         patch = self._patches.get(text)
         if patch is None:
             if len(self._patches) >= _MOST_PATCHES:

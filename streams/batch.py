@@ -70,7 +70,7 @@ def batch(
     return {
         ticket_id: Told(
             found[ticket_id],
-            records.decoded(ticket_id, found[ticket_id], history.names, len(history), graph),
+            records.decoded(ticket_id, found[ticket_id], history.names, len(history)),
             ordered_events,
         )
         for ticket_id, (history, ordered_events) in histories.items()

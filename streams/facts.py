@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from mypy_extensions import mypyc_attr
 
-from streams.attributes import AttributeGraph, State
+from streams.attributes import AttributeGraph, Patch, State
 from streams.calendars import DAY_MS, AlwaysOpen
 from streams.config import DomainConfig
 from streams.history import CREATED, DELETED, SIZE, SOLVED, Contact
@@ -55,8 +55,8 @@ class Facts:
     category: str = ""
     state: State | None = None
     """The attributes in force now."""
-    patches: Sequence[str] = ()
-    """Everything that set an attribute, in order (``AttributeGraph.attributes``)."""
+    patches: Sequence[Patch] = ()
+    """Everything that set an attribute, in order (``attributes.attributes``)."""
     status: int = 0
     status_since: int = 0
     status_ms: Sequence[int] = (0, 0, 0, 0)
@@ -147,9 +147,9 @@ def facts(
         found.deleted = True
         return found
     state = graph.root
-    patches: list[str] = []
+    patches: list[Patch] = []
     if first_of(records, CREATED) != 0:
-        begun = begin(records, patches, names)
+        begun = begin(records, patches, names, graph)
         if begun is None:
             return found
         records, merged_into = begun

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from schemas.outputs import NextReply, SurveyAnswer, TicketFacts
-from streams.attributes import AttributeGraph
+from streams.attributes import attributes
 from streams.facts import NO_STATUS, Facts
 from streams.facts import NextReply as Wait
 from streams.history import STATUSES, SURVEY_KINDS
@@ -26,13 +26,11 @@ class FactsRecords:
         self._record = JsonObject()
         self._by_status = JsonObject()
 
-    def decoded(
-        self, ticket_id: str, facts: Facts, names: list[str], events: int, graph: AttributeGraph
-    ) -> TicketFacts:
+    def decoded(self, ticket_id: str, facts: Facts, names: list[str], events: int) -> TicketFacts:
         """What :meth:`encoded` says."""
-        return _decode(self.encoded(ticket_id, facts, names, events, graph))
+        return _decode(self.encoded(ticket_id, facts, names, events))
 
-    def encoded(self, ticket_id: str, facts: Facts, names: list[str], events: int, graph: AttributeGraph) -> bytes:
+    def encoded(self, ticket_id: str, facts: Facts, names: list[str], events: int) -> bytes:
         """The JSON of one ticket's facts. ``names`` are those of its history, ``events`` how many it has."""
         record = self._record
         record.begin()
@@ -46,7 +44,7 @@ class FactsRecords:
             record.text(b"merged_into", facts.merged_into or "")
             record.integer(b"created_at_ms", created.at)
             record.text(b"customer_id", facts.customer)
-            record.fields(graph.attributes(facts.patches))
+            record.fields(attributes(facts.patches))
             # Of one that was merged before it began there is nothing else.
             if facts.status != NO_STATUS:
                 self._times(record, facts)

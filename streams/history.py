@@ -298,8 +298,12 @@ class History:
             self._last_at = -1
 
     def _pack(self, event: Incoming) -> bytes:
-        b: i64 = self._number(event.b) if event.b else 0
-        c: i64 = self._number(event.c) if event.c else 0
+        b: i64 = 0
+        c: i64 = 0
+        if event.b:
+            b = self._number(event.b)
+        if event.c:
+            c = self._number(event.c)
         writer = BytesWriter()
         write_i64_be(writer, event.at)
         write_i64_be(writer, event.seq ^ _SIGN)

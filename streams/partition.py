@@ -142,33 +142,38 @@ class Partition:
         known = 0
         newest: i64 = 0
         latest: i64 = _NEVER if latest_ms is None else latest_ms
-        for record in records:
-            value, key = record.value(), record.key()
+        # Asked of one after the other they take twice the time.
+        values: list[bytes | None] = list(map(type(records[0]).value, records)) if records else []
+        keys: list[bytes | None] = list(map(type(records[0]).key, records)) if records else []
+        for place, value in enumerate(values):
+            key = keys[place]
             if scanner is not None and value is not None and key is not None and scanner.read(value, key):
                 event = scanner.event
             else:
-                decoded = self._decoded(topic, record)
+                decoded = self._decoded(topic, records[place])
                 if decoded is None or key is None:
                     continue
                 event = incoming(*decoded)
             at = event.at
             if at > latest:
-                self._refuse(topic, record, "future", f"`at` is {(at - latest) // 1000} s too far ahead")
+                reason = f"`at` is {(at - latest) // 1000} s too far ahead"
+                self._refuse(topic, records[place], "future", reason)
                 continue
             held = touched.get(key)
+            is_touched = held is not None
             if held is None:
                 rest = resting.get(key)
                 if rest is not None:
                     held = ticket.wake(rest)
                 elif key in self._left:
-                    self._refuse_late(topic, record, self._left[key])
+                    self._refuse_late(topic, records[place], self._left[key])
                     continue
                 else:
                     held = ticket.new()
             try:
                 added = held.history.take(event)
             except HistoryFullError as error:
-                self._refuse(topic, record, "history_full", str(error))
+                self._refuse(topic, records[place], "history_full", str(error))
                 continue
             if at > newest:
                 newest = at
@@ -176,7 +181,8 @@ class Partition:
                 known += 1
             if added != history.KNOWN:
                 held.changed = True
-                touched[key] = held
+                if not is_touched:
+                    touched[key] = held
         self.counters.events[topic] += len(records)
         self.counters.duplicates += known
         if newest:

@@ -11,7 +11,7 @@ from typing import Final
 from librt.strings import read_i64_be
 from mypy_extensions import i64, mypyc_attr
 
-from streams.attributes import AttributeGraph, State
+from streams.attributes import AttributeGraph, Patch, State
 from streams.history import (
     AGENT,
     BOT,
@@ -40,7 +40,7 @@ class Moment:
 
     __slots__ = ("at", "place", "state")
 
-    def __init__(self, at: int, place: int, state: State) -> None:
+    def __init__(self, at: i64, place: i64, state: State) -> None:
         self.at = at
         self.place = place
         self.state = state
@@ -91,13 +91,13 @@ class Sent:
 class Story:
     """Everything that facts, clocks and contributions are derived from."""
 
-    def __init__(self, creation: Moment, status: int, customer: str, patches: list[str]) -> None:
+    def __init__(self, creation: Moment, status: int, customer: str, patches: list[Patch]) -> None:
         self.creation = creation
         self.customer = customer
         self.category = ""
         """The last one, that of a merged ticket may come after the merge."""
         self.patches = patches
-        """Everything that set an attribute, in order (``AttributeGraph.attributes``)."""
+        """Everything that set an attribute, in order."""
         self.state = creation.state
         """The attributes in force at the end."""
         self.status = status
@@ -182,13 +182,13 @@ def first_of(records: bytes, kind: i64) -> i64:
     return -1
 
 
-def tell(records: bytes, before: State, patches: list[str], names: list[str], graph: AttributeGraph) -> Story:
+def tell(records: bytes, before: State, patches: list[Patch], names: list[str], graph: AttributeGraph) -> Story:
     """The story of a ticket whose first event is its creation; ``before`` and ``patches`` are what was set before it.
 
     ``records``: the packed history (``streams.history``).
     """
     row = row_of(records, 0)
-    patch = names[c_of(row) - 1]
+    patch = graph.patch(names[c_of(row) - 1])
     patches.append(patch)
     state = graph.after(before, patch)
     creation = Moment(at_of(records, 0), 0, state)
@@ -305,9 +305,9 @@ class _Pass:
         story = self.story
         before = story.state
         if patch:
-            text = self.names[patch - 1]
-            story.patches.append(text)
-            story.state = self.graph.after(before, text)
+            found = self.graph.patch(self.names[patch - 1])
+            story.patches.append(found)
+            story.state = self.graph.after(before, found)
         if customer:
             story.customer = self.names[customer - 1]
         moment = Moment(at, place, story.state)
@@ -361,14 +361,15 @@ def describe(story: Story, records: bytes, begin: i64, names: list[str], graph: 
         if kind_of(row) == UPDATED:
             b, c = b_of(row), c_of(row)
             if c:
-                story.patches.append(names[c - 1])
-                state = graph.after(state, names[c - 1])
+                patch = graph.patch(names[c - 1])
+                story.patches.append(patch)
+                state = graph.after(state, patch)
             if b:
                 story.customer = names[b - 1]
     story.category = state.category
 
 
-def begin(records: bytes, patches: list[str], names: list[str]) -> tuple[bytes, int] | None:
+def begin(records: bytes, patches: list[Patch], names: list[str], graph: AttributeGraph) -> tuple[bytes, int] | None:
     """Put the creation first; None without one.
 
     What stands before it in order sets attributes (added to ``patches``); messages and surveys of the creation's own
@@ -386,7 +387,7 @@ def begin(records: bytes, patches: list[str], names: list[str]) -> tuple[bytes, 
         kind = kind_of(row)
         if kind == UPDATED:
             if c_of(row):
-                patches.append(names[c_of(row) - 1])
+                patches.append(graph.patch(names[c_of(row) - 1]))
         elif kind == MERGED:
             merged_into = merged_into or c_of(row)
         elif at_of(records, place) == created_at:

@@ -110,12 +110,12 @@ class Teller:
 
     def publish(self, key: bytes, kept: History, found: Facts, making: Making) -> None:
         """Publish the facts."""
-        record = self._facts_records.encoded(key.decode(), found, kept.names, len(kept), self._graph)
+        record = self._facts_records.encoded(key.decode(), found, kept.names, len(kept))
         making.facts.append((key, record))
 
     def record(self, ticket_id: str, kept: History, found: Facts) -> TicketFacts:
         """The published facts of one ticket."""
-        return self._facts_records.decoded(ticket_id, found, kept.names, len(kept), self._graph)
+        return self._facts_records.decoded(ticket_id, found, kept.names, len(kept))
 
     def leave(self, key: bytes, customer: str, making: Making) -> None:
         """Tell the customer's other tickets that one has left."""
