@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 from schemas.bad_records import BadRecordError, UnknownTypeError, without_values
-from schemas.events import TYPE_OF_NAME, AnyEvent
+from schemas.events import TYPE_OF_NAME, AnyEvent, at_ms, decode
 from schemas.outputs import DEAD_LETTER_HEADERS
-from streams.decoding import decode_at
 
 BAD_RECORD: Final = "bad_record"
 KEY_MISMATCH: Final = "key_mismatch"
@@ -70,13 +69,14 @@ def judge(key: bytes | None, value: bytes | None, latest_ms: int | None = None) 
     ``latest_ms``: an event later than that can't be true.
     """
     try:
-        event, at = decode_at(value)
+        event = decode(value)
     except BadRecordError as error:
         return Judgement(code=BAD_RECORD, reason=str(error))
     except UnknownTypeError as error:
         return Judgement(code=UNKNOWN_TYPE, reason=f"`type` is {error}")
     if key != event.ticket_id.encode():
         return Judgement(event, KEY_MISMATCH, _PROBLEMS[KEY_MISMATCH])
+    at = at_ms(event.at)
     if latest_ms is not None and at > latest_ms:
         return Judgement(event, FUTURE, f"`at` is {(at - latest_ms) // 1000} s too far ahead")
     return Judgement(event)

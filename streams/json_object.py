@@ -12,16 +12,10 @@ import msgspec
 from librt.strings import BytesWriter, read_i16_le, write_i16_le
 from mypy_extensions import i64, u8
 
+from streams.json_bytes import CLOSE, COLON, COMMA, DOT, MINUS, OPEN, QUOTE, ZERO
+
 _encode: Final = msgspec.json.encode
 _PAIRS: Final = b"".join(b"%02d" % number for number in range(100))
-_QUOTE: Final = 0x22
-_COMMA: Final = 0x2C
-_MINUS: Final = 0x2D
-_DOT: Final = 0x2E
-_ZERO: Final = 0x30
-_COLON: Final = 0x3A
-_OPEN: Final = 0x7B
-_CLOSE: Final = 0x7D
 
 
 class JsonObject:
@@ -29,16 +23,16 @@ class JsonObject:
 
     def __init__(self) -> None:
         self._out = BytesWriter()
-        self._separator: u8 = _OPEN
+        self._separator: u8 = OPEN
 
     def begin(self) -> None:
         """Begin an object."""
         self._out.truncate(0)
-        self._separator = _OPEN
+        self._separator = OPEN
 
     def end(self) -> bytes:
         """The object; it has at least one field."""
-        self._out.append(_CLOSE)
+        self._out.append(CLOSE)
         return self._out.getvalue()
 
     def raw(self, name: bytes, value: bytes) -> None:
@@ -51,7 +45,7 @@ class JsonObject:
         if written:
             self._out.append(self._separator)
             self._out.write(written)
-            self._separator = _COMMA
+            self._separator = COMMA
 
     def text(self, name: bytes, value: str) -> None:
         """A text, left out where it is empty."""
@@ -87,16 +81,16 @@ class JsonObject:
     def _name(self, name: bytes) -> None:
         out = self._out
         out.append(self._separator)
-        out.append(_QUOTE)
+        out.append(QUOTE)
         out.write(name)
-        out.append(_QUOTE)
-        out.append(_COLON)
-        self._separator = _COMMA
+        out.append(QUOTE)
+        out.append(COLON)
+        self._separator = COMMA
 
     def _digits(self, value: i64) -> None:
         out = self._out
         if value < 0:
-            out.append(_MINUS)
+            out.append(MINUS)
             value = -value
         if value >= 100:
             self._digits(value // 100)
@@ -104,21 +98,21 @@ class JsonObject:
         elif value >= 10:
             write_i16_le(out, read_i16_le(_PAIRS, 2 * value))
         else:
-            out.append(u8(_ZERO + value))
+            out.append(u8(ZERO + value))
 
     def _seconds(self, ms: i64) -> None:
         """As a float is written: with a fraction, and no zeros behind its first digit."""
         out = self._out
         if ms < 0:
-            out.append(_MINUS)
+            out.append(MINUS)
             ms = -ms
         self._digits(ms // 1_000)
-        out.append(_DOT)
+        out.append(DOT)
         fraction = ms % 1_000
-        out.append(u8(_ZERO + fraction // 100))
+        out.append(u8(ZERO + fraction // 100))
         fraction %= 100
         if fraction:
-            out.append(u8(_ZERO + fraction // 10))
+            out.append(u8(ZERO + fraction // 10))
             fraction %= 10
             if fraction:
-                out.append(u8(_ZERO + fraction))
+                out.append(u8(ZERO + fraction))

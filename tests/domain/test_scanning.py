@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import examples
-from schemas.events import TOPIC_OF_TYPE, BadRecordError, UnknownTypeError
-from streams.decoding import decode_at
+from schemas.events import TOPIC_OF_TYPE, BadRecordError, UnknownTypeError, at_ms, decode
 from streams.history import Incoming, incoming
-from streams.scanning import Scanner, Words
+from streams.json_bytes import Words
+from streams.scanning import Scanner
 from tests.chaos import mutations
 
 SCANNER = Scanner()
@@ -30,10 +30,10 @@ def told(event: Incoming) -> tuple[Any, ...]:
 def by_the_contract(value: bytes | None, key: bytes | None) -> tuple[Any, ...] | None:
     """What a history takes of a record; None where it is refused."""
     try:
-        event, at = decode_at(value)
+        event = decode(value)
     except (BadRecordError, UnknownTypeError):
         return None
-    return told(incoming(event, at)) if event.ticket_id.encode() == key else None
+    return told(incoming(event, at_ms(event.at))) if event.ticket_id.encode() == key else None
 
 
 def scanned(value: bytes, key: bytes) -> tuple[Any, ...] | None:

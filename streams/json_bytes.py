@@ -1,0 +1,264 @@
+"""Plain JSON by its bytes: what stands where, without an object for any of it.
+
+All of it is for ASCII without escapes; of anything else it says no. Where mypyc compiles it, a constant on the left of
+``<<`` is a number of C, of 31 bits, and a conditional expression of a native and another number makes an object: hence
+some ways of writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from librt.strings import read_i64_le
+from librt.vecs import vec
+from mypy_extensions import i64
+
+from schemas.events import EPOCH, LATEST
+from streams.calendars import DAY_MS
+
+SPACE: Final = 0x20
+QUOTE: Final = 0x22
+PLUS: Final = 0x2B
+COMMA: Final = 0x2C
+MINUS: Final = 0x2D
+DOT: Final = 0x2E
+ZERO: Final = 0x30
+NINE: Final = 0x39
+COLON: Final = 0x3A
+BACKSLASH: Final = 0x5C
+OPEN: Final = 0x7B
+CLOSE: Final = 0x7D
+_T: Final = 0x54
+_Z: Final = 0x5A
+_NO_BYTE: Final = -1
+_WORD: Final = 8
+_ONES: Final[i64] = 0x0101_0101_0101_0101
+_QUOTES: Final[i64] = 0x2222_2222_2222_2222
+_SPACES: Final[i64] = 0x2020_2020_2020_2020
+_SEVEN_BYTES: Final[i64] = 0x00FF_FFFF_FFFF_FFFF
+_SPREAD: Final[i64] = 0x1E37_79B9_7F4A_7C15
+_SLOTS: Final = 128
+_MOST_DIGITS: Final = 18
+_MICROSECOND_DIGITS: Final = 6
+_NO_DIGITS: Final = -100_000
+_DAYS_TO_MARCH: Final = 59
+_LATEST_MS: Final[i64] = (LATEST - EPOCH).days * DAY_MS
+
+
+class Words:
+    """Some short texts, found by their bytes where they stand in a record."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        """``texts``: of up to 16 ASCII characters each; an empty one is never found."""
+        slots = vec[i64]([-1] * (4 * _SLOTS))
+        for number, text in enumerate(texts):
+            value = text.encode("ascii")
+            if not value:
+                continue
+            first, last = _first_word(value, 0, len(value)), _last_word(value, 0, len(value))
+            slot = _slot(first, len(value))
+            while slots[slot] >= 0:
+                slot = (slot + 4) % (4 * _SLOTS)
+            slots[slot], slots[slot + 1], slots[slot + 2], slots[slot + 3] = number, len(value), first, last
+        self._slots = slots
+        """Number, length, first and last word of each."""
+
+    def find(self, value: bytes, start: i64, end: i64) -> i64:
+        """Which of the texts stands from ``start`` to before ``end``; -1 for none."""
+        length = end - start
+        if length > 2 * _WORD:
+            return -1
+        first, last = _first_word(value, start, end), _last_word(value, start, end)
+        slots = self._slots
+        slot = _slot(first, length)
+        while slots[slot] >= 0:
+            if slots[slot + 2] == first and slots[slot + 3] == last and slots[slot + 1] == length:
+                return slots[slot]
+            slot = (slot + 4) % (4 * _SLOTS)
+        return -1
+
+
+def _slot(first: i64, length: i64) -> i64:
+    return ((first + length) * _SPREAD >> 57 & (_SLOTS - 1)) * 4
+
+
+def _first_word(value: bytes, start: i64, end: i64) -> i64:
+    """Up to eight bytes from ``start`` on, as one number."""
+    length = end - start
+    if length >= _WORD:
+        return read_i64_le(value, start)
+    if start + _WORD <= len(value):
+        return read_i64_le(value, start) & (_SEVEN_BYTES >> 56 - 8 * length)
+    word: i64 = 0
+    while end > start:
+        end -= 1
+        word = word << 8 | value[end]
+    return word
+
+
+def _last_word(value: bytes, start: i64, end: i64) -> i64:
+    """Of more than eight bytes the last eight, as one number."""
+    if end - start > _WORD:
+        return read_i64_le(value, end - _WORD)
+    return 0
+
+
+def byte_at(value: bytes, place: i64) -> i64:
+    """The byte at a place, -1 behind the end."""
+    if place < len(value):
+        return value[place]
+    return _NO_BYTE
+
+
+def after_spaces(value: bytes, place: i64) -> i64:
+    """The first place from this one on where no space stands."""
+    while place < len(value) and value[place] == SPACE:
+        place += 1
+    return place
+
+
+def end_of_text(value: bytes, place: i64) -> i64:
+    """Where the text that begins here ends: the place of the quote behind it, -1 where it is not plain ASCII.
+
+    Eight bytes at once: ``(x - _ONES) & ~x & highest_bits`` has its lowest bit in the lowest byte of x that is zero
+    (Warren, Hacker's Delight, section 6-1), and is zero without one.
+    """
+    size: i64 = len(value)
+    ones: i64 = _ONES
+    backslashes = BACKSLASH * ones
+    highest_bits = ones << 7
+    while place + _WORD <= size:
+        word = read_i64_le(value, place)
+        quotes = word ^ _QUOTES
+        slashes = word ^ backslashes
+        found = (
+            ((quotes - _ONES) & ~quotes)
+            | ((slashes - _ONES) & ~slashes)
+            | ((word - _SPACES) & ~word)  # A control character.
+            | word  # Beyond ASCII.
+        ) & highest_bits
+        if found:
+            lowest = found & -found
+            place += (((lowest - 1) & _ONES) * _ONES >> 56 & 15) - 1
+            if value[place] == QUOTE:
+                return place
+            return -1
+        place += _WORD
+    while place < size:
+        byte: i64 = value[place]
+        if byte == QUOTE:
+            return place
+        if byte == BACKSLASH or not SPACE <= byte < 0x80:
+            return -1
+        place += 1
+    return -1
+
+
+def end_of_number(value: bytes, place: i64) -> i64:
+    """Behind the last digit of the short whole number that begins here, -1 where there is none."""
+    start = place
+    if byte_at(value, place) == MINUS:
+        start += 1
+    end = start
+    while ZERO <= byte_at(value, end) <= NINE:
+        end += 1
+    if not 1 <= end - start <= _MOST_DIGITS or (byte_at(value, start) == ZERO and end - place > 1):
+        return -1
+    return end
+
+
+def number_at(value: bytes, start: i64, end: i64) -> i64:
+    """What the digits of :func:`end_of_number` say."""
+    found: i64 = 0
+    place = start
+    if value[start] == MINUS:
+        place += 1
+    while place < end:
+        digit: i64 = value[place] - ZERO
+        found = 10 * found + digit
+        place += 1
+    if value[start] == MINUS:
+        return -found
+    return found
+
+
+def _two_digits(value: bytes, place: i64) -> i64:
+    """What two digits say; less than 0, and less than what any sum makes positive, where they are none."""
+    tens: i64 = value[place] - ZERO
+    ones: i64 = value[place + 1] - ZERO
+    if 0 <= tens <= 9 and 0 <= ones <= 9:
+        return 10 * tens + ones
+    return _NO_DIGITS
+
+
+def instant_ms(value: bytes, start: i64, end: i64) -> i64:
+    """The instant, in whole milliseconds since 1970, that a text like ``2026-03-02T09:30:00.250+01:00`` tells.
+
+    -1 where it has another form, does not exist or is out of the contract's range.
+    """
+    if end - start < 20:
+        return -1
+    if (
+        value[start + 4] != MINUS
+        or value[start + 7] != MINUS
+        or value[start + 10] != _T
+        or value[start + 13] != COLON
+        or value[start + 16] != COLON
+    ):
+        return -1
+    year = 100 * _two_digits(value, start) + _two_digits(value, start + 2)
+    month, day = _two_digits(value, start + 5), _two_digits(value, start + 8)
+    hour, minute = _two_digits(value, start + 11), _two_digits(value, start + 14)
+    second = _two_digits(value, start + 17)
+    if not (1970 <= year < 2100 and 1 <= month <= 12 and 0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 60):
+        return -1
+    if not 1 <= day <= _days_of(year, month):
+        return -1
+    place = start + 19
+    fraction_ms: i64 = 0
+    if value[place] == DOT:
+        place += 1
+        weight: i64 = 100
+        first = place
+        while place < end and ZERO <= value[place] <= NINE:
+            digit: i64 = value[place] - ZERO
+            fraction_ms += weight * digit
+            weight //= 10
+            place += 1
+        if not 1 <= place - first <= _MICROSECOND_DIGITS:
+            return -1
+    offset_minutes: i64 = 0
+    if place + 6 == end and (value[place] == PLUS or value[place] == MINUS) and value[place + 3] == COLON:
+        hours, minutes = _two_digits(value, place + 1), _two_digits(value, place + 4)
+        if not (0 <= hours < 24 and 0 <= minutes < 60):
+            return -1
+        offset_minutes = 60 * hours + minutes
+        if value[place] == MINUS:
+            offset_minutes = -offset_minutes
+    elif place + 1 != end or value[place] != _Z:
+        return -1
+    minutes_since = (_days_since(year, month, day) * 24 + hour) * 60 + minute - offset_minutes
+    at = (minutes_since * 60 + second) * 1_000 + fraction_ms
+    if 0 <= at < _LATEST_MS:
+        return at
+    return -1
+
+
+def _days_of(year: i64, month: i64) -> i64:
+    if month == 2:
+        if year % 4 == 0:
+            return 29
+        return 28
+    return 30 + (month + month // 8) % 2
+
+
+def _days_since(year: i64, month: i64, day: i64) -> i64:
+    """Days since 1970 of a day from 1970 to 2099, in which every fourth year is a leap year.
+
+    Counted from March on: the days before a month are then ``(153 * month + 2) // 5``.
+    """
+    if month < 3:
+        month += 12
+        year -= 1
+    return 365 * (year - 1970) + (year - 1968) // 4 + (153 * (month - 3) + 2) // 5 + day - 1 + _DAYS_TO_MARCH
