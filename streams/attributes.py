@@ -186,6 +186,7 @@ class AttributeGraph:
             state.following.clear()
         self._states.clear()
         self._patches.clear()
+        _field.cache_clear()
 
     def after(self, state: State, patch: Patch) -> State:
         """The state after a patch."""

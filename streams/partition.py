@@ -278,6 +278,8 @@ class Partition:
     def let_go(self) -> None:
         """Drop what can be made again, and what holds the memory of a backlog that is done with."""
         self._resting.settle()
+        if self._scanner is not None:
+            self._scanner.let_go()
         self.teller.let_go()
         self._cell_records.let_go()
 

@@ -108,6 +108,10 @@ class Scanner:
         self._visibilities = Words(_VISIBILITIES)
         self._survey_kinds = Words(SURVEY_KINDS)
 
+    def let_go(self) -> None:
+        """Let go of what was read last."""
+        self.event.b = self.event.c = ""
+
     def read(self, value: bytes, key: bytes) -> bool:
         """Whether the record is plain, right, and of the ticket whose id is ``key``; then it is in :attr:`event`."""
         if not self._find_fields(value):
