@@ -62,11 +62,6 @@ class JsonObject:
         self._name(name)
         self._digits(value)
 
-    def time(self, name: bytes, at_ms: int | None) -> None:
-        """An instant in milliseconds, left out where it is None."""
-        if at_ms is not None:
-            self.integer(name, at_ms)
-
     def flag(self, name: bytes, value: bool | None) -> None:
         """True or false, left out where it is None."""
         if value is not None:
