@@ -40,6 +40,7 @@ _SEVEN_BYTES: Final[i64] = 0x00FF_FFFF_FFFF_FFFF
 _SPREAD: Final[i64] = 0x1E37_79B9_7F4A_7C15
 _SLOTS: Final = 128
 _MOST_DIGITS: Final = 18
+_LITERALS: Final = (b"true", b"false", b"null")
 _MICROSECOND_DIGITS: Final = 6
 _NO_DIGITS: Final = -100_000
 _DAYS_TO_MARCH: Final = 59
@@ -166,6 +167,15 @@ def end_of_number(value: bytes, place: i64) -> i64:
     if not 1 <= end - start <= _MOST_DIGITS or (byte_at(value, start) == ZERO and end - place > 1):
         return -1
     return end
+
+
+def end_of_scalar(value: bytes, place: i64) -> i64:
+    """Behind the short whole number, true, false or null that begins here, -1 where there is none."""
+    for literal in _LITERALS:
+        end = place + len(literal)
+        if value[place:end] == literal:
+            return end
+    return end_of_number(value, place)
 
 
 def number_at(value: bytes, start: i64, end: i64) -> i64:

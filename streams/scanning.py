@@ -1,9 +1,9 @@
 """Plain records read without an object for each of their values: from JSON to what a history takes.
 
-A record is plain where it is one flat object of unescaped ASCII, compact or with spaces, and of one of the types that
-nearly all events are of. :meth:`Scanner.read` takes such a record, or says no; whatever it says no to, odd or wrong, is
-for the contract to decode (``schemas.events``), which gives the same for what it takes (a property test). Interpreted
-it would be far slower than that, so it is for the compiled domain only.
+A record is plain where it is one flat object of unescaped ASCII and whole numbers, compact or with spaces, and of one
+of the types that nearly all events are of. :meth:`Scanner.read` takes such a record, or says no; whatever it says no to,
+odd or wrong, is for the contract to decode (``schemas.events``), which gives the same for what it takes (a property
+test). Interpreted it would be far slower than that, so it is for the compiled domain only.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from streams.json_bytes import (
     after_spaces,
     byte_at,
     end_of_number,
+    end_of_scalar,
     end_of_text,
     instant_ms,
     number_at,
@@ -159,15 +160,20 @@ class Scanner:
             if byte_at(value, place) != COLON:
                 return False
             start = after_spaces(value, place + 1)
-            if (byte_at(value, start) == QUOTE) == (field == _SEQ):
-                return False
-            if field == _SEQ:
-                end = end_of_number(value, start)
-                place = end
-            else:
+            if byte_at(value, start) == QUOTE:
+                if field == _SEQ:
+                    return False
                 start += 1
                 end = end_of_text(value, start)
                 place = end + 1
+            elif field == _SEQ:
+                end = end_of_number(value, start)
+                place = end
+            elif field < 0:
+                end = end_of_scalar(value, start)
+                place = end
+            else:
+                return False
             if end < 0:
                 return False
             if field >= 0:

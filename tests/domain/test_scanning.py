@@ -50,7 +50,17 @@ def record(name: str, **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" ,  ", " : ")])
 @pytest.mark.parametrize("name", READ_NATIVELY)
-@pytest.mark.parametrize("more", [{}, {"seq": 3}, {"seq": -(10**17)}, {"brand": "acme"}, {"": "", "kinds": "of it"}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"seq": 3},
+        {"seq": -(10**17)},
+        {"brand": "acme"},
+        {"": "", "kinds": "of it"},
+        {"test": True, "draft": False, "parent": None, "build": 12},
+    ],
+)
 def test_plain_records_are_read_natively(name: str, more: dict[str, Any], separators: tuple[str, str]) -> None:
     event = record(name, **more)
     assert scanned(json.dumps(event, separators=separators).encode(), event["ticket_id"].encode())
@@ -73,6 +83,10 @@ def test_the_order_of_fields_does_not_matter(name: str) -> None:
         json.dumps(record("message.sent", author_id="Zoë")).encode(),
         json.dumps(record("message.sent"), ensure_ascii=False).encode() + b" ",
         json.dumps(record("message.sent", brand=["acme"])).encode(),
+        json.dumps(record("message.sent", share=0.5)).encode(),
+        json.dumps(record("message.sent", channel=None)).encode(),
+        json.dumps(record("message.sent")).encode()[:-1] + b',"test":truer}',
+        json.dumps(record("message.sent")).encode()[:-1] + b',"test":nul',
         json.dumps(record("message.sent", ticket_id="T-43")).encode(),
         json.dumps(record("message.sent", visibility="hidden")).encode(),
         json.dumps(record("ticket.merged")).encode(),
