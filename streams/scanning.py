@@ -1,7 +1,7 @@
 """Plain records read without an object for each of their values: from JSON to what a history takes.
 
 A record is plain where it is one flat object of unescaped ASCII and whole numbers, compact or with spaces, and of one
-of the types that nearly all events are of. :meth:`Scanner.read` takes such a record, or says no; whatever it says no to,
+of the types that nearly all events are of. :meth:`Scanner.read` takes such a record, or says no; what it says no to,
 odd or wrong, is for the contract to decode (``schemas.events``), which gives the same for what it takes (a property
 test). Interpreted it would be far slower than that, so it is for the compiled domain only.
 """
