@@ -202,8 +202,16 @@ def at_ms(at: datetime) -> int:
     return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
 
 
+_LATEST_MS: Final = at_ms(LATEST)
+
+
 def decode(value: bytes | None) -> AnyEvent:
-    """Decode one record's value.
+    """Decode one record's value. Raises as :func:`decode_at`."""
+    return decode_at(value)[0]
+
+
+def decode_at(value: bytes | None) -> tuple[AnyEvent, int]:
+    """Decode one record's value: the event, and its ``at`` in milliseconds since 1970.
 
     Raises :class:`UnknownTypeError` for a type of another contract and :class:`BadRecordError` for all else that is
     wrong, and nothing else whatever the bytes are.
@@ -217,12 +225,13 @@ def decode(value: bytes | None) -> AnyEvent:
             value.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise explain_error(value, error) from None
-    if not EPOCH <= event.at < LATEST:
+    at = at_ms(event.at)
+    if not 0 <= at < _LATEST_MS:
         raise BadRecordError(
             f"{event.__struct_config__.tag}: `at` is {event.at.isoformat()}; expected the time at which it happened, "
             f"from {EPOCH.year} to {LATEST.year - 1}"
         )
-    return event
+    return event, at
 
 
 def explain_error(value: bytes, error: Exception) -> BadRecordError | UnknownTypeError:

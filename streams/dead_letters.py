@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 from schemas.bad_records import BadRecordError, UnknownTypeError, without_values
-from schemas.events import TYPE_OF_NAME, AnyEvent, at_ms, decode
+from schemas.events import TYPE_OF_NAME, AnyEvent, decode_at
 from schemas.outputs import DEAD_LETTER_HEADERS
 
 BAD_RECORD: Final = "bad_record"
@@ -69,14 +69,13 @@ def judge(key: bytes | None, value: bytes | None, latest_ms: int | None = None) 
     ``latest_ms``: an event later than that can't be true.
     """
     try:
-        event = decode(value)
+        event, at = decode_at(value)
     except BadRecordError as error:
         return Judgement(code=BAD_RECORD, reason=str(error))
     except UnknownTypeError as error:
         return Judgement(code=UNKNOWN_TYPE, reason=f"`type` is {error}")
     if key != event.ticket_id.encode():
         return Judgement(event, KEY_MISMATCH, _PROBLEMS[KEY_MISMATCH])
-    at = at_ms(event.at)
     if latest_ms is not None and at > latest_ms:
         return Judgement(event, FUTURE, f"`at` is {(at - latest_ms) // 1000} s too far ahead")
     return Judgement(event)

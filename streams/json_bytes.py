@@ -1,6 +1,6 @@
 """Plain JSON by its bytes: what stands where, without an object for any of it.
 
-All of it is for ASCII without escapes; of anything else it says no. Where mypyc compiles it, a constant on the left of
+All of it is for texts without escapes; of anything else it says no. Where mypyc compiles it, a constant on the left of
 ``<<`` is a number of C, of 31 bits, and a conditional expression of a native and another number makes an object: hence
 some ways of writing.
 """
@@ -30,6 +30,8 @@ BACKSLASH: Final = 0x5C
 OPEN: Final = 0x7B
 CLOSE: Final = 0x7D
 _T: Final = 0x54
+_OPEN_ARRAY: Final = 0x5B
+_CLOSE_ARRAY: Final = 0x5D
 _Z: Final = 0x5A
 _NO_BYTE: Final = -1
 _WORD: Final = 8
@@ -40,6 +42,7 @@ _SEVEN_BYTES: Final[i64] = 0x00FF_FFFF_FFFF_FFFF
 _SPREAD: Final[i64] = 0x1E37_79B9_7F4A_7C15
 _SLOTS: Final = 128
 _MOST_DIGITS: Final = 18
+_MOST_DEPTH: Final = 8
 _LITERALS: Final = (b"true", b"false", b"null")
 _MICROSECOND_DIGITS: Final = 6
 _NO_DIGITS: Final = -100_000
@@ -120,7 +123,7 @@ def after_spaces(value: bytes, place: i64) -> i64:
 
 
 def end_of_text(value: bytes, place: i64) -> i64:
-    """Where the text that begins here ends: the place of the quote behind it, -1 where it is not plain ASCII.
+    """Where the text that begins here ends: the place of the quote behind it, -1 where it is escaped or has no end.
 
     Eight bytes at once: ``(x - _ONES) & ~x & highest_bits`` has its lowest bit in the lowest byte of x that is zero
     (Warren, Hacker's Delight, section 6-1), and is zero without one.
@@ -137,7 +140,6 @@ def end_of_text(value: bytes, place: i64) -> i64:
             ((quotes - _ONES) & ~quotes)
             | ((slashes - _ONES) & ~slashes)
             | ((word - _SPACES) & ~word)  # A control character.
-            | word  # Beyond ASCII.
         ) & highest_bits
         if found:
             lowest = found & -found
@@ -150,7 +152,7 @@ def end_of_text(value: bytes, place: i64) -> i64:
         byte: i64 = value[place]
         if byte == QUOTE:
             return place
-        if byte == BACKSLASH or not SPACE <= byte < 0x80:
+        if byte == BACKSLASH or byte < SPACE:
             return -1
         place += 1
     return -1
@@ -169,13 +171,85 @@ def end_of_number(value: bytes, place: i64) -> i64:
     return end
 
 
-def end_of_scalar(value: bytes, place: i64) -> i64:
-    """Behind the short whole number, true, false or null that begins here, -1 where there is none."""
+def is_utf8(value: bytes) -> bool:
+    """Whether it is text."""
+    size: i64 = len(value)
+    ones: i64 = _ONES
+    highest_bits = ones << 7
+    place: i64 = 0
+    while place + _WORD <= size:
+        if read_i64_le(value, place) & highest_bits:
+            break
+        place += _WORD
+    while place < size and value[place] < 0x80:
+        place += 1
+    if place == size:
+        return True
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def end_of_value(value: bytes, place: i64, depth: i64 = _MOST_DEPTH) -> i64:
+    """Behind the plain JSON that begins here, of arrays and objects so deep at most; -1 where it is something else."""
+    first = byte_at(value, place)
+    if first == QUOTE:
+        end = end_of_text(value, place + 1)
+        if end < 0:
+            return -1
+        return end + 1
+    if first in (OPEN, _OPEN_ARRAY):
+        if depth == 0:
+            return -1
+        return _end_of_values(value, place, depth)
     for literal in _LITERALS:
         end = place + len(literal)
         if value[place:end] == literal:
             return end
-    return end_of_number(value, place)
+    end = end_of_number(value, place)
+    if end < 0 or byte_at(value, end) != DOT:
+        return end
+    start = end + 1
+    end = start
+    while ZERO <= byte_at(value, end) <= NINE:
+        end += 1
+    if not 1 <= end - start <= _MOST_DIGITS:
+        return -1
+    return end
+
+
+def _end_of_values(value: bytes, place: i64, depth: i64) -> i64:
+    """Behind the array or object that begins here."""
+    is_object = value[place] == OPEN
+    closing: i64 = _CLOSE_ARRAY
+    if is_object:
+        closing = CLOSE
+    place = after_spaces(value, place + 1)
+    if byte_at(value, place) == closing:
+        return place + 1
+    while True:
+        if is_object:
+            if byte_at(value, place) != QUOTE:
+                return -1
+            place = end_of_text(value, place + 1)
+            if place < 0:
+                return -1
+            place = after_spaces(value, place + 1)
+            if byte_at(value, place) != COLON:
+                return -1
+            place = after_spaces(value, place + 1)
+        place = end_of_value(value, place, depth - 1)
+        if place < 0:
+            return -1
+        place = after_spaces(value, place)
+        separator = byte_at(value, place)
+        if separator == closing:
+            return place + 1
+        if separator != COMMA:
+            return -1
+        place = after_spaces(value, place + 1)
 
 
 def number_at(value: bytes, start: i64, end: i64) -> i64:

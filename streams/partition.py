@@ -15,7 +15,7 @@ import msgspec
 from mypy_extensions import i64
 
 from schemas.bad_records import BadRecordError, UnknownTypeError
-from schemas.events import INPUT_TOPICS, AnyEvent, at_ms, decode
+from schemas.events import INPUT_TOPICS, AnyEvent, decode_at
 from schemas.outputs import CELLS, CUSTOMERS, FACTS, HISTORIES, SLA_EVENTS, CustomerContact
 from streams import changelog, compiled, history, ticket
 from streams.backlog import Backlog
@@ -210,7 +210,7 @@ class Partition:
     def _decoded(self, topic: str, record: Message) -> tuple[AnyEvent, int] | None:
         """What a record says, and its ``at`` in milliseconds; None where it is refused or of another contract."""
         try:
-            event = decode(record.value())
+            event, at = decode_at(record.value())
         except BadRecordError as error:
             self._refuse(topic, record, "bad_record", str(error))
             return None
@@ -221,7 +221,7 @@ class Partition:
             self._refuse(topic, record, "key_mismatch", "the key is not the record's `ticket_id`")
             return None
         pseudonyms = self.config.pseudonyms
-        return event if pseudonyms is None else pseudonyms.hide(event), at_ms(event.at)
+        return event if pseudonyms is None else pseudonyms.hide(event), at
 
     def _refuse_late(self, topic: str, record: Message, left_at: int) -> None:
         decoded = self._decoded(topic, record)

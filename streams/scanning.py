@@ -1,9 +1,9 @@
 """Plain records read without an object for each of their values: from JSON to what a history takes.
 
-A record is plain where it is one flat object of unescaped ASCII and whole numbers, compact or with spaces, and of one
-of the types that nearly all events are of. :meth:`Scanner.read` takes such a record, or says no; what it says no to,
-odd or wrong, is for the contract to decode (``schemas.events``), which gives the same for what it takes (a property
-test). Interpreted it would be far slower than that, so it is for the compiled domain only.
+A record is plain where no text is escaped, no number has an exponent and nothing but spaces is between them, and where
+it is of one of the types that nearly all events are of. :meth:`Scanner.read` takes such a record, or says no; what it
+says no to, odd or wrong, is for the contract to decode (``schemas.events``), which gives the same for what it takes (a
+property test). Interpreted it would be far slower than that, so it is for the compiled domain only.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ from streams.json_bytes import (
     after_spaces,
     byte_at,
     end_of_number,
-    end_of_scalar,
     end_of_text,
+    end_of_value,
     instant_ms,
+    is_utf8,
     number_at,
 )
 from streams.patches import CODES, CREATION
@@ -115,9 +116,7 @@ class Scanner:
 
     def read(self, value: bytes, key: bytes) -> bool:
         """Whether the record is plain, right, and of the ticket whose id is ``key``; then it is in :attr:`event`."""
-        if not self._find_fields(value):
-            return False
-        if not self._has_all(_OF_ALL):
+        if not self._find_fields(value) or not self._has_all(_OF_ALL) or not is_utf8(value):
             return False
         if value[self._starts[_TICKET_ID] : self._ends[_TICKET_ID]] != key:
             return False
@@ -170,14 +169,14 @@ class Scanner:
                 end = end_of_number(value, start)
                 place = end
             elif field < 0:
-                end = end_of_scalar(value, start)
+                end = end_of_value(value, start)
                 place = end
             else:
                 return False
             if end < 0:
                 return False
             if field >= 0:
-                # Longer ids and names of other lengths are for the contract to judge.
+                # Longer ids, and names that may be too long, are for the contract to judge.
                 if self._has(field) or not 1 <= end - start <= MOST_NAME_CHARACTERS:
                     return False
                 self._seen |= 1 << field
@@ -202,7 +201,7 @@ class Scanner:
         """What a field holds, '' without it."""
         if not self._has(field):
             return ""
-        return value[self._starts[field] : self._ends[field]].decode("ascii")
+        return value[self._starts[field] : self._ends[field]].decode()
 
     def _message(self, value: bytes, event: Incoming) -> bool:
         if not self._has_all(_OF_MESSAGE):
@@ -266,4 +265,4 @@ class Scanner:
                 separator = COMMA
         patch.append(CLOSE)
         # The same text in many patches is one object.
-        return _intern(patch.getvalue().decode("ascii"))
+        return _intern(patch.getvalue().decode())

@@ -9,7 +9,7 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 
 from schemas.bad_records import BadRecordError, UnknownTypeError
-from schemas.events import at_ms, decode
+from schemas.events import decode, decode_at
 from streams import history as histories
 from streams.history import ADDED, History, HistoryFullError
 from streams.pseudonyms import Pseudonyms
@@ -84,8 +84,7 @@ def with_events(kept: Kept, values: Iterable[bytes]) -> tuple[Kept, list[bytes]]
 def _add(history: History, value: bytes) -> int:
     """Add what a record says (``History.add``); ``_REFUSED`` where the workers refuse it."""
     try:
-        event = decode(value)
-        return history.add(event, at_ms(event.at))
+        return history.add(*decode_at(value))
     except (BadRecordError, UnknownTypeError, HistoryFullError):
         return _REFUSED
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import examples
-from schemas.events import TOPIC_OF_TYPE, BadRecordError, UnknownTypeError, at_ms, decode
+from schemas.events import TOPIC_OF_TYPE, BadRecordError, UnknownTypeError, decode_at
 from streams.history import Incoming, incoming
 from streams.json_bytes import Words
 from streams.scanning import Scanner
@@ -30,10 +30,10 @@ def told(event: Incoming) -> tuple[Any, ...]:
 def by_the_contract(value: bytes | None, key: bytes | None) -> tuple[Any, ...] | None:
     """What a history takes of a record; None where it is refused."""
     try:
-        event = decode(value)
+        event, at = decode_at(value)
     except (BadRecordError, UnknownTypeError):
         return None
-    return told(incoming(event, at_ms(event.at))) if event.ticket_id.encode() == key else None
+    return told(incoming(event, at)) if event.ticket_id.encode() == key else None
 
 
 def scanned(value: bytes, key: bytes) -> tuple[Any, ...] | None:
@@ -58,12 +58,27 @@ def record(name: str, **changes: Any) -> dict[str, Any]:
         {"seq": -(10**17)},
         {"brand": "acme"},
         {"": "", "kinds": "of it"},
-        {"test": True, "draft": False, "parent": None, "build": 12},
+        {"brand": "客服", "kinds": "Zoë"},
+        {"test": True, "draft": False, "parent": None, "build": 12, "share": 0.25},
+        {"by": {"app": "2.0", "build": [1, -2.5, {}, []], "of": [{"a": None}]}, "tags": ["new", "é"]},
     ],
 )
 def test_plain_records_are_read_natively(name: str, more: dict[str, Any], separators: tuple[str, str]) -> None:
     event = record(name, **more)
-    assert scanned(json.dumps(event, separators=separators).encode(), event["ticket_id"].encode())
+    written = json.dumps(event, separators=separators, ensure_ascii=False).encode()
+    assert scanned(written, event["ticket_id"].encode())
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        record("message.sent", author_id="Zoë", channel="客服", ticket_id="T-é"),
+        record("ticket.updated", team="équipe ж", category="🙂" * 64),
+        record("ticket.created", customer_id="ø", tier="é" * 128),
+    ],
+)
+def test_names_need_not_be_ascii(event: dict[str, Any]) -> None:
+    assert scanned(json.dumps(event, ensure_ascii=False).encode(), event["ticket_id"].encode())
 
 
 @pytest.mark.parametrize("name", READ_NATIVELY)
@@ -81,9 +96,19 @@ def test_the_order_of_fields_does_not_matter(name: str) -> None:
         b"{}",
         b"[1]",
         json.dumps(record("message.sent", author_id="Zoë")).encode(),
-        json.dumps(record("message.sent"), ensure_ascii=False).encode() + b" ",
-        json.dumps(record("message.sent", brand=["acme"])).encode(),
-        json.dumps(record("message.sent", share=0.5)).encode(),
+        json.dumps(record("message.sent", author_id="Zoë"), ensure_ascii=False).encode("latin-1"),
+        json.dumps(record("message.sent", brand="é" * 129), ensure_ascii=False).encode()[:-2] + b'\xc3"}',
+        json.dumps(record("message.sent")).encode() + b" ",
+        json.dumps(record("message.sent", share=1e-9)).encode(),
+        json.dumps(record("message.sent")).encode()[:-1] + b',"share":.5}',
+        json.dumps(record("message.sent")).encode()[:-1] + b',"share":1.}',
+        json.dumps(record("message.sent")).encode()[:-1] + b',"by":[1,]}',
+        json.dumps(record("message.sent")).encode()[:-1] + b',"by":{"a":1,}}',
+        json.dumps(record("message.sent")).encode()[:-1] + b',"by":{"a" 1}}',
+        json.dumps(record("message.sent")).encode()[:-1] + b',"by":{1:1}}',
+        json.dumps(record("message.sent")).encode()[:-1] + b',"by":[1}}',
+        json.dumps(record("message.sent")).encode()[:-1] + b',"by":[[1]',
+        json.dumps(record("message.sent", by=[[[[[[[[[1]]]]]]]]])).encode(),
         json.dumps(record("message.sent", channel=None)).encode(),
         json.dumps(record("message.sent")).encode()[:-1] + b',"test":truer}',
         json.dumps(record("message.sent")).encode()[:-1] + b',"test":nul',
@@ -137,6 +162,18 @@ def test_any_time_is_read_as_the_contract_says(at: datetime, precision: str) -> 
     text = at.isoformat(timespec=precision)
     # Some zones once had offsets with seconds, which are of no event.
     assert scanned(json.dumps(record("message.sent", at=text)).encode(), b"T-42") or at.utcoffset().seconds % 60
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=9,
+    ),
+    st.booleans(),
+)
+def test_what_other_contracts_add(more: Any, ascii_only: bool) -> None:
+    scanned(json.dumps(record("message.sent", more=more), ensure_ascii=ascii_only).encode(errors="replace"), b"T-42")
 
 
 @given(st.sampled_from(sorted(TOPIC_OF_TYPE)), st.binary(max_size=3), st.data())
