@@ -8,13 +8,13 @@ published.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from schemas.outputs import ATTRIBUTES
+from streams.json_object import JsonObject
 from streams.measures import TARGETS
 from streams.patches import patch_values
 from streams.policies import NO_POLICIES, Policies, Policy
@@ -31,9 +31,9 @@ class Patch:
     __slots__ = ("fields", "json", "relevant", "step")
 
     def __init__(self, values: dict[str, str], relevant: tuple[str | None, ...]) -> None:
-        self.fields = {name: _field(name, value) for name, value in values.items()}
-        """Each as JSON."""
-        self.json = b",".join(self.fields.values())
+        self.fields = [_field(name, values[name]) if name in values else None for name in ATTRIBUTES]
+        """Each as JSON, None where not set."""
+        self.json = b",".join([field for field in self.fields if field is not None])
         self.relevant = relevant
         """Those that a state holds, None where not set."""
         self.step = repr(relevant) if any(value is not None for value in relevant) else ""
@@ -46,14 +46,19 @@ def _field(name: str, value: str) -> bytes:
     return msgspec.json.encode({name: value})[1:-1]
 
 
-def attributes(patches: Sequence[Patch]) -> bytes:
-    """All attributes after some patches, in their order: as JSON, without the braces of an object."""
+def put_attributes(record: JsonObject, patches: list[Patch]) -> None:
+    """Write all attributes after some patches, in their order."""
     if len(patches) == 1:
-        return patches[0].json
-    fields: dict[str, bytes] = {}
-    for patch in patches:
-        fields.update(patch.fields)
-    return b",".join(fields.values())
+        record.fields(patches[0].json)
+        return
+    for place in range(len(ATTRIBUTES)):
+        last = len(patches) - 1
+        while last >= 0:
+            field = patches[last].fields[place]
+            if field is not None:
+                record.fields(field)
+                break
+            last -= 1
 
 
 class Dimensions:

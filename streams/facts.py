@@ -25,6 +25,7 @@ RECOVERY_MS: Final = 30 * DAY_MS
 """How long after a failure a good answer counts as its recovery."""
 ALMOST: Final = 1e-9
 """Scores are compared with this tolerance: (5 - 1) / (7 - 1) is not less than 2 / 3."""
+_NO_PATCHES: Final[list[Patch]] = []
 CSAT: Final = 0
 NPS: Final = 1
 
@@ -52,11 +53,13 @@ class Facts:
     merged_into: str | None = None
     created: Moment | None = None
     customer: str = ""
+    customer_number: int = 0
+    """Of its name in the history."""
     category: str = ""
     state: State | None = None
     """The attributes in force now."""
-    patches: Sequence[Patch] = ()
-    """Everything that set an attribute, in order (``attributes.attributes``)."""
+    patches: list[Patch] = _NO_PATCHES
+    """Everything that set an attribute, in order (``attributes.put_attributes``)."""
     status: int = 0
     status_since: int = 0
     status_ms: Sequence[int] = (0, 0, 0, 0)
@@ -178,6 +181,7 @@ def _describe(found: Facts, story: Story) -> None:
     found.story = story
     found.created = story.creation
     found.customer = story.customer
+    found.customer_number = story.customer_number
     found.category = story.category
     found.state = story.state
     found.patches = story.patches

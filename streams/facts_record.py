@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from schemas.outputs import NextReply, SurveyAnswer, TicketFacts
-from streams.attributes import attributes
+from streams.attributes import put_attributes
 from streams.facts import NO_STATUS, Facts
 from streams.facts import NextReply as Wait
 from streams.history import STATUSES, SURVEY_KINDS
@@ -44,7 +44,7 @@ class FactsRecords:
             record.text(b"merged_into", facts.merged_into or "")
             record.integer(b"created_at_ms", created.at)
             record.text(b"customer_id", facts.customer)
-            record.fields(attributes(facts.patches))
+            put_attributes(record, facts.patches)
             # Of one that was merged before it began there is nothing else.
             if facts.status != NO_STATUS:
                 self._times(record, facts)

@@ -335,7 +335,7 @@ class Partition:
         kept = held.history
         kept.put_in_order()
         found = self.teller.facts(kept, now)
-        told = self.teller.told(found, kept.names)
+        told = self.teller.told(found)
         differs = self.teller.tell(key, held, found, told, making)
         if may_leave and not held.changed and self._leaves(found, now):
             self._leave(key, told.customer, kept.names, now, making)
@@ -512,6 +512,6 @@ class Partition:
     def _tell_silently(self, key: bytes, now: int) -> bytes:
         held = ticket.wake(self._resting.get(key) or b"")
         found = self.teller.facts(held.history, now)
-        told = self.teller.told(found, held.history.names)
+        told = self.teller.told(found)
         self._resting.put(key, ticket.rest(0, told, held.history.encode()))
         return told.contributions

@@ -91,9 +91,12 @@ class Sent:
 class Story:
     """Everything that facts, clocks and contributions are derived from."""
 
-    def __init__(self, creation: Moment, status: int, customer: str, patches: list[Patch]) -> None:
+    def __init__(
+        self, creation: Moment, status: int, customer: str, customer_number: int, patches: list[Patch]
+    ) -> None:
         self.creation = creation
         self.customer = customer
+        self.customer_number = customer_number
         self.category = ""
         """The last one, that of a merged ticket may come after the merge."""
         self.patches = patches
@@ -192,7 +195,7 @@ def tell(records: bytes, before: State, patches: list[Patch], names: list[str], 
     patches.append(patch)
     state = graph.after(before, patch)
     creation = Moment(at_of(records, 0), 0, state)
-    story = Story(creation, code_of(row), names[b_of(row) - 1], patches)
+    story = Story(creation, code_of(row), names[b_of(row) - 1], b_of(row), patches)
     _Pass(story, names, graph).run(records)
     return story
 
@@ -310,6 +313,7 @@ class _Pass:
             story.state = self.graph.after(before, found)
         if customer:
             story.customer = self.names[customer - 1]
+            story.customer_number = customer
         moment = Moment(at, place, story.state)
         if story.state is not before:
             story.states.append(moment)
@@ -366,6 +370,7 @@ def describe(story: Story, records: bytes, begin: i64, names: list[str], graph: 
                 state = graph.after(state, patch)
             if b:
                 story.customer = names[b - 1]
+                story.customer_number = b
     story.category = state.category
 
 

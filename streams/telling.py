@@ -77,13 +77,13 @@ class Teller:
         """A ticket's facts at ``now``; its records are in order."""
         return facts(kept.records, kept.names, now, self._graph, self._config, kept.contact)
 
-    def told(self, found: Facts, names: list[str]) -> Told:
+    def told(self, found: Facts) -> Told:
         """What a ticket tells others with these facts."""
         summary = self._summaries.of_facts(found)
         if not summary:
             return Told(self.contributions(found))
-        customer = names.index(found.customer) + 1
-        return Told(self.contributions(found), self.raised(found), customer, xxh3_64_intdigest(summary), summary)
+        known = xxh3_64_intdigest(summary)
+        return Told(self.contributions(found), self.raised(found), found.customer_number, known, summary)
 
     def contributions(self, found: Facts) -> bytes:
         """What a ticket with these facts contributes to the figures, packed (``streams.contributions``)."""
