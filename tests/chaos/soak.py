@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from bench.report import quantile
@@ -194,7 +195,10 @@ def _lags(desk: Desk, began: float, ended: float, in_flight: float) -> dict[str,
 
 
 def _memory(worker: Supervised, began: float, warm_seconds: float) -> dict[str, Any]:
-    """The most of each minute; whether the last third has more than what came right after the warm-up."""
+    """The most of each minute; whether the last third is larger than what came right after the warm-up.
+
+    Medians of the minutes: in single ones a worker needs half as much again, and where these fall is chance.
+    """
     by_minute: dict[int, float] = {}
     for one in worker.seen:
         if one.rss_mib and one.at >= began:
@@ -203,12 +207,13 @@ def _memory(worker: Supervised, began: float, warm_seconds: float) -> dict[str, 
     minutes = [round(by_minute[minute]) for minute in sorted(by_minute)]
     warm = minutes[int(warm_seconds // 60) :]
     third = max(1, len(warm) // 3)
-    before, after = max(warm[:third]), max(warm[-third:])
+    before, after = round(median(warm[:third])), round(median(warm[-third:]))
     tracked = [one.tracked for one in worker.seen if one.tracked]
     return {
         "mib_by_minute": minutes,
         "after_warm_up_mib": before,
         "in_the_end_mib": after,
+        "most_mib": max(warm),
         "grew": after > before * (1 + _GROWTH_SHARE),
         "tracked_tickets_most": max(tracked, default=0),
     }
