@@ -202,7 +202,7 @@ def at_ms(at: datetime) -> int:
     return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
 
 
-_LATEST_MS: Final = at_ms(LATEST)
+LATEST_MS: Final = at_ms(LATEST)
 
 
 def decode(value: bytes | None) -> AnyEvent:
@@ -226,7 +226,7 @@ def decode_at(value: bytes | None) -> tuple[AnyEvent, int]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise explain_error(value, error) from None
     at = at_ms(event.at)
-    if not 0 <= at < _LATEST_MS:
+    if not 0 <= at < LATEST_MS:
         raise BadRecordError(
             f"{event.__struct_config__.tag}: `at` is {event.at.isoformat()}; expected the time at which it happened, "
             f"from {EPOCH.year} to {LATEST.year - 1}"

@@ -38,9 +38,8 @@ class FactsRecords:
         record.integer(b"as_of_ms", facts.as_of)
         record.count(b"events", events)
         created = facts.created
-        if facts.deleted:
-            record.raw(b"deleted", b"true")
-        elif created is not None:
+        record.mark(b"deleted", facts.deleted)
+        if created is not None and not facts.deleted:
             record.text(b"merged_into", facts.merged_into or "")
             record.integer(b"created_at_ms", created.at)
             record.text(b"customer_id", facts.customer)
@@ -112,7 +111,7 @@ class FactsRecords:
         record.count(b"channel_switches", facts.channel_switches)
 
     def _judgements(self, record: JsonObject, facts: Facts) -> None:
-        record.flag(b"unanswered", facts.unanswered or None)
+        record.mark(b"unanswered", facts.unanswered)
         record.text(b"policy", facts.policy)
         if facts.first_solve is not None:
             record.flag(b"one_touch", facts.one_touch)

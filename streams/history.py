@@ -316,6 +316,7 @@ class History:
         return writer.getvalue()
 
     def _number(self, name: str) -> i64:
+        """The number of a name."""
         names = self.names
         for place, known in enumerate(names):
             if known == name:

@@ -14,8 +14,7 @@ from librt.strings import read_i64_le
 from librt.vecs import vec
 from mypy_extensions import i64
 
-from schemas.events import EPOCH, LATEST
-from streams.calendars import DAY_MS
+from schemas.events import LATEST_MS
 
 SPACE: Final = 0x20
 QUOTE: Final = 0x22
@@ -47,7 +46,7 @@ _LITERALS: Final = (b"true", b"false", b"null")
 _MICROSECOND_DIGITS: Final = 6
 _NO_DIGITS: Final = -100_000
 _DAYS_TO_MARCH: Final = 59
-_LATEST_MS: Final[i64] = (LATEST - EPOCH).days * DAY_MS
+_LATEST_MS: Final[i64] = LATEST_MS
 
 
 class Words:
@@ -163,12 +162,16 @@ def end_of_number(value: bytes, place: i64) -> i64:
     start = place
     if byte_at(value, place) == MINUS:
         start += 1
-    end = start
-    while ZERO <= byte_at(value, end) <= NINE:
-        end += 1
+    end = _after_digits(value, start)
     if not 1 <= end - start <= _MOST_DIGITS or (byte_at(value, start) == ZERO and end - place > 1):
         return -1
     return end
+
+
+def _after_digits(value: bytes, place: i64) -> i64:
+    while ZERO <= byte_at(value, place) <= NINE:
+        place += 1
+    return place
 
 
 def is_utf8(value: bytes) -> bool:
@@ -212,9 +215,7 @@ def end_of_value(value: bytes, place: i64, depth: i64 = _MOST_DEPTH) -> i64:
     if end < 0 or byte_at(value, end) != DOT:
         return end
     start = end + 1
-    end = start
-    while ZERO <= byte_at(value, end) <= NINE:
-        end += 1
+    end = _after_digits(value, start)
     if not 1 <= end - start <= _MOST_DIGITS:
         return -1
     return end

@@ -62,6 +62,11 @@ class JsonObject:
         self._name(name)
         self._digits(value)
 
+    def mark(self, name: bytes, value: bool) -> None:
+        """True, left out where it is false."""
+        if value:
+            self.raw(name, b"true")
+
     def flag(self, name: bytes, value: bool | None) -> None:
         """True or false, left out where it is None."""
         if value is not None:

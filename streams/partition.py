@@ -135,6 +135,8 @@ class Partition:
 
         ``latest_ms``: an event later than that can't be true, its producer's clock is wrong.
         """
+        if not records:
+            return
         touched = self._touched
         resting = self._resting
         scanner = self._scanner
@@ -142,8 +144,8 @@ class Partition:
         newest: i64 = 0
         latest: i64 = _NEVER if latest_ms is None else latest_ms
         # Asked of one after the other they take twice the time.
-        values: list[bytes | None] = list(map(type(records[0]).value, records)) if records else []
-        keys: list[bytes | None] = list(map(type(records[0]).key, records)) if records else []
+        values: list[bytes | None] = list(map(type(records[0]).value, records))
+        keys: list[bytes | None] = list(map(type(records[0]).key, records))
         for place, value in enumerate(values):
             key = keys[place]
             if scanner is not None and value is not None and key is not None and scanner.read(value, key):

@@ -86,8 +86,22 @@ _OF_MESSAGE: Final[i64] = 1 << _AUTHOR | 1 << _AUTHOR_ID | 1 << _VISIBILITY
 _OF_SURVEY: Final[i64] = 1 << _SURVEY_ID | 1 << _KIND
 _OF_CREATION: Final[i64] = 1 << _CUSTOMER_ID | 1 << _CHANNEL | 1 << _PRIORITY
 _ANY_ATTRIBUTE: Final[i64] = (1 << _ATTRIBUTES) - 1
-_TYPES: Final = {CREATED: TicketCreated, UPDATED: TicketUpdated, MESSAGE: MessageSent, SURVEY_SENT: SurveySent}
-_VISIBILITIES: Final = ("public", "internal")
+_TAGS: Final = {
+    kind: str(of.__struct_config__.tag)
+    for kind, of in (
+        (CREATED, TicketCreated),
+        (UPDATED, TicketUpdated),
+        (MESSAGE, MessageSent),
+        (SURVEY_SENT, SurveySent),
+    )
+}
+_NAMES: Final = Words(_FIELDS)
+_KINDS: Final = Words([_TAGS.get(kind, "") for kind in range(max(_TAGS) + 1)])
+_STATUSES: Final = Words(STATUSES)
+_PRIORITIES: Final = Words(get_args(Priority))
+_AUTHORS: Final = Words([*AUTHOR_CODE])
+_VISIBILITIES: Final = Words(("public", "internal"))
+_SURVEY_KINDS: Final = Words(SURVEY_KINDS)
 
 
 class Scanner:
@@ -101,14 +115,6 @@ class Scanner:
         self._ends = vec[i64]([0] * len(_FIELDS))
         self._seen: i64 = 0
         """A bit for each known field that the record has."""
-        self._fields = Words(_FIELDS)
-        tags = {kind: str(of.__struct_config__.tag) for kind, of in _TYPES.items()}
-        self._kinds = Words([tags.get(kind, "") for kind in range(max(tags) + 1)])
-        self._statuses = Words(STATUSES)
-        self._priorities = Words(get_args(Priority))
-        self._authors = Words([*AUTHOR_CODE])
-        self._visibilities = Words(_VISIBILITIES)
-        self._survey_kinds = Words(SURVEY_KINDS)
 
     def let_go(self) -> None:
         """Let go of what was read last."""
@@ -128,7 +134,7 @@ class Scanner:
         event.seq = 0
         if self._has(_SEQ):
             event.seq = number_at(value, self._starts[_SEQ], self._ends[_SEQ])
-        event.kind = self._which(self._kinds, value, _TYPE)
+        event.kind = self._which(_KINDS, value, _TYPE)
         if event.kind == MESSAGE:
             right = self._message(value, event)
         elif event.kind == CREATED or event.kind == UPDATED:
@@ -154,7 +160,7 @@ class Scanner:
             end = end_of_text(value, start)
             if end < 0:
                 return False
-            field = self._fields.find(value, start, end)
+            field = _NAMES.find(value, start, end)
             place = after_spaces(value, end + 1)
             if byte_at(value, place) != COLON:
                 return False
@@ -206,8 +212,8 @@ class Scanner:
     def _message(self, value: bytes, event: Incoming) -> bool:
         if not self._has_all(_OF_MESSAGE):
             return False
-        author = self._which(self._authors, value, _AUTHOR)
-        visibility = self._which(self._visibilities, value, _VISIBILITY)
+        author = self._which(_AUTHORS, value, _AUTHOR)
+        visibility = self._which(_VISIBILITIES, value, _VISIBILITY)
         if author < 0 or visibility < 0:
             return False
         event.code = author | INTERNAL * visibility
@@ -218,7 +224,7 @@ class Scanner:
     def _survey(self, value: bytes, event: Incoming) -> bool:
         if not self._has_all(_OF_SURVEY):
             return False
-        event.code = self._which(self._survey_kinds, value, _KIND)
+        event.code = self._which(_SURVEY_KINDS, value, _KIND)
         event.b = ""
         event.c = self._text(value, _SURVEY_ID)
         return event.code >= 0
@@ -227,11 +233,11 @@ class Scanner:
         creation = event.kind == CREATED
         if creation and not self._has_all(_OF_CREATION):
             return False
-        if self._has(_PRIORITY) and self._which(self._priorities, value, _PRIORITY) < 0:
+        if self._has(_PRIORITY) and self._which(_PRIORITIES, value, _PRIORITY) < 0:
             return False
         event.code = 0
         if self._has(_STATUS):
-            status = self._which(self._statuses, value, _STATUS)
+            status = self._which(_STATUSES, value, _STATUS)
             if status < 0:
                 return False
             event.code = status

@@ -28,7 +28,7 @@ class Summaries:
         record.begin()
         record.integer(b"created_at_ms", facts.created.at)
         record.text(b"category", facts.category)
-        record.flag(b"counts", facts.merged_into is None or None)
+        record.mark(b"counts", facts.merged_into is None)
         if facts.first_solve is not None:
             record.count(b"first_solved_at_ms", facts.first_solve.at)
         if facts.failures:
@@ -44,7 +44,7 @@ class Summaries:
         record.raw(b"ticket_id", _encode(ticket_id))
         record.count(b"partition", partition)
         record.fields(summary[1:-1])
-        record.flag(b"moved", moved or None)
+        record.mark(b"moved", moved)
         return record.end()
 
     def decoded(self, ticket_id: str, facts: Facts) -> CustomerTicket | None:

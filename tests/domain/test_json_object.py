@@ -38,5 +38,7 @@ def test_texts_flags_and_fields_written_before(first: str, second: str, flag: bo
     OBJECT.fields(msgspec.json.encode({"first": first})[1:-1])
     OBJECT.text(b"second", second)
     OBJECT.flag(b"flag", flag)
+    OBJECT.mark(b"mark", bool(flag))
     wanted = {"first": first} | ({"second": second} if second else {}) | ({} if flag is None else {"flag": flag})
+    wanted |= {"mark": True} if flag else {}
     assert OBJECT.end() == msgspec.json.encode(wanted)

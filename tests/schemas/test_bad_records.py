@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas import examples
 from schemas.bad_records import SHOWN_CHARACTERS
-from schemas.events import TYPE_OF_NAME, AnyEvent, BadRecordError, UnknownTypeError, at_ms, decode
+from schemas.events import TYPE_OF_NAME, AnyEvent, BadRecordError, UnknownTypeError, at_ms, decode, decode_at
 from streams.scanning import Scanner
 
 CREATED = examples.EVENTS["ticket.created"]
@@ -114,6 +114,7 @@ def test_values_in_errors_are_cut() -> None:
 def test_a_time_is_kept_to_the_millisecond(at: str, ms: int) -> None:
     event = decode(record(CREATED, at=at))
     assert at_ms(event.at) == ms
+    assert decode_at(record(CREATED, at=at)) == (event, ms)
 
 
 @pytest.mark.parametrize(
