@@ -28,11 +28,21 @@ class Backlog:
         """By status (and flag): how many by dimensions and creation."""
         self._running = Entries()
         """How many by dimensions, target and state."""
+        self._gathered: list[tuple[Int64s, Int64s, Int64s, Int64s]] = []
 
-    def change(self, added: bytes, withdrawn: bytes) -> None:
-        """Packed contributions join and leave; those to other figures are passed over."""
-        columns = zip(_columns(added, 1), _columns(withdrawn, -1), strict=True)
-        what, dimensions, values, signs = (np.concatenate(parts) for parts in columns)
+    def gather(self, packed: bytes, sign: int) -> None:
+        """Packed contributions join (``sign`` 1) or leave (-1), to be seen after :meth:`settle`.
+
+        Those to other figures are passed over.
+        """
+        self._gathered.append(_columns(packed, sign))
+
+    def settle(self) -> None:
+        """Add what was gathered."""
+        if not self._gathered:
+            return
+        what, dimensions, values, signs = (np.concatenate(parts) for parts in zip(*self._gathered, strict=True))
+        self._gathered = []
         runs = what >= RUNNING
         _add(self._running, dimensions[runs] << _STATE_BITS | (what[runs] - RUNNING), signs[runs] * values[runs])
         for status in np.flatnonzero(np.bincount(what[~runs] - OPEN)).tolist():

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -255,8 +255,8 @@ class TransactionalCommitter:
         # 1. Begin.
         producer.begin_transaction()
         # 2. Enqueue the changelog and the outputs.
-        for topic, partition, records in cut.records:
-            self._enqueue(topic, partition, records, deadline)
+        for topic, partition, records in _in_turns(cut.records):
+            self._enqueue_some(topic, partition, records, deadline)
         for record in cut.annotated:
             self._enqueue_annotated(record, deadline)
         # 3. Add the offsets.
@@ -276,10 +276,6 @@ class TransactionalCommitter:
             LOG.warning("the transaction could not be aborted: %s", error)
             return False
         return True
-
-    def _enqueue(self, topic: str, partition: int, records: list[Output], deadline: Deadline) -> None:
-        for begin in range(0, len(records), _PRODUCED_AT_ONCE):
-            self._enqueue_some(topic, partition, records[begin : begin + _PRODUCED_AT_ONCE], deadline)
 
     def _enqueue_some(self, topic: str, partition: int, records: list[Output], deadline: Deadline) -> None:
         # `produce_batch` takes what the queue has room for and marks what it did not take.
@@ -339,6 +335,17 @@ class TransactionalCommitter:
                 self._pause(_RETRY_PAUSE_SECONDS)
             else:
                 return
+
+
+def _in_turns(records: Iterable[tuple[str, int, list[Output]]]) -> Iterator[tuple[str, int, list[Output]]]:
+    """Some of each topic in turn: of a partition only one request is under way, those of several go side by side."""
+    begin = 0
+    left = list(records)
+    while left:
+        for topic, partition, all_of_it in left:
+            yield topic, partition, all_of_it[begin : begin + _PRODUCED_AT_ONCE]
+        begin += _PRODUCED_AT_ONCE
+        left = [one for one in left if len(one[2]) > begin]
 
 
 def _may_go_on(error: Exception) -> bool:

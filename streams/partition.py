@@ -314,7 +314,10 @@ class Partition:
             # Each is let go of as soon as it is derived: what it publishes takes as much memory as it did.
             key, held = touched.popitem()
             self._cut_ticket(key, held, now, may_leave, making)
-        self.count(making.added.getvalue(), making.withdrawn.getvalue())
+            if len(making.added) + len(making.withdrawn) >= _COUNTED_AT_ONCE:
+                self._gather_made(making)
+        self._gather_made(making)
+        self._settle()
         self._forget_left(now, making.histories)
         self._number(making.histories)
         if making.facts:
@@ -372,20 +375,25 @@ class Partition:
                 cells.append(self._cell_records.record(resolution, minute * _MINUTE_MS, now, number, measures))
         return cells
 
-    def count(self, added: bytes, withdrawn: bytes) -> None:
-        """Add packed contributions to the cells and the backlog, and take others back."""
-        self._gather(added, withdrawn)
+    def _gather_made(self, making: Making) -> None:
+        self._gather(making.added.getvalue(), 1)
+        self._gather(making.withdrawn.getvalue(), -1)
+        making.added.truncate(0)
+        making.withdrawn.truncate(0)
+
+    def _gather(self, packed: bytes, sign: int) -> None:
+        """Packed contributions join (``sign`` 1) or leave (-1) the cells and the backlog, with :meth:`_settle`."""
+        for begin in range(0, len(packed), _COUNTED_AT_ONCE):
+            part = packed[begin : begin + _COUNTED_AT_ONCE]
+            minutes, low_keys, amounts = expand(part, sign)
+            for panes in self.panes.values():
+                panes.gather(minutes, low_keys, amounts)
+            self.backlog.gather(part, sign)
+
+    def _settle(self) -> None:
         for panes in self.panes.values():
             panes.settle()
-
-    def _gather(self, added: bytes, withdrawn: bytes = b"") -> None:
-        for packed, sign in ((added, 1), (withdrawn, -1)):
-            for begin in range(0, len(packed), _COUNTED_AT_ONCE):
-                minutes, low_keys, amounts = expand(packed[begin : begin + _COUNTED_AT_ONCE], sign)
-                for panes in self.panes.values():
-                    panes.gather(minutes, low_keys, amounts)
-        if added or withdrawn:
-            self.backlog.change(added, withdrawn)
+        self.backlog.settle()
 
     def _leave_at(self, found: Facts) -> int:
         horizon = self.config.horizon_ms
@@ -502,13 +510,13 @@ class Partition:
         self.teller.restored(used)
         unknown = [key for key, is_known in self._outdated.items() if not is_known]
         self._gather_restored([self._tell_silently(key, now) for key in unknown])
+        self._settle()
         for panes in self.panes.values():
-            panes.settle()
             panes.forget_dirty()
 
     def _gather_restored(self, told: list[bytes]) -> set[int]:
         packed = b"".join(told)
-        self._gather(packed)
+        self._gather(packed, 1)
         return dimensions_of(packed)
 
     def _tell_silently(self, key: bytes, now: int) -> bytes:
