@@ -8,19 +8,15 @@ published.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
-
-import msgspec
 
 from schemas.outputs import ATTRIBUTES
 from streams.json_object import JsonObject
 from streams.measures import TARGETS
-from streams.patches import patch_values
+from streams.patches import settings_of
 from streams.policies import NO_POLICIES, Policies, Policy
 
 _MOST_PATCHES: Final = 20_000
-_MOST_FIELDS: Final = 5_000
 _FIRST: Final = ("origin", "handler", "channel", "category", "priority", "team")
 """What every state begins with; the dimensions and what policies look at follow."""
 
@@ -30,20 +26,20 @@ class Patch:
 
     __slots__ = ("fields", "json", "relevant", "step")
 
-    def __init__(self, values: dict[str, str], relevant: tuple[str | None, ...]) -> None:
-        self.fields = [_field(name, values[name]) if name in values else None for name in ATTRIBUTES]
+    def __init__(self, text: str, places: list[int]) -> None:
+        """``text``: of ``patches.patch_of``; ``places`` of the attributes in ``ATTRIBUTES`` that a state holds."""
+        self.fields: list[bytes | None] = [None] * len(ATTRIBUTES)
         """Each as JSON, None where not set."""
+        values: list[str | None] = [None] * len(ATTRIBUTES)
+        for setting in settings_of(text):
+            self.fields[setting.place] = setting.json
+            values[setting.place] = setting.value
         self.json = b",".join([field for field in self.fields if field is not None])
-        self.relevant = relevant
+        self.relevant = [values[place] for place in places]
         """Those that a state holds, None where not set."""
-        self.step = repr(relevant) if any(value is not None for value in relevant) else ""
-        """The same as one text, which is found faster than a tuple; '' of none at all."""
-
-
-@lru_cache(_MOST_FIELDS)
-def _field(name: str, value: str) -> bytes:
-    """The same field of many patches is one object."""
-    return msgspec.json.encode({name: value})[1:-1]
+        set_here = [self.fields[place] for place in places]
+        self.step = b",".join([field for field in set_here if field is not None])
+        """The same as one text, which is found faster; empty of none at all."""
 
 
 def put_attributes(record: JsonObject, patches: list[Patch]) -> None:
@@ -165,7 +161,7 @@ class State:
         self.category = values[3]
         self.priority = values[4]
         self.team = values[5]
-        self.following: dict[str, State] = {}
+        self.following: dict[bytes, State] = {}
         """By ``Patch.step``."""
 
 
@@ -181,6 +177,7 @@ class AttributeGraph:
         looked_at = {name for policy in policies for name in policy.when}
         self._names = tuple(dict.fromkeys((*_FIRST, *dimensions.names, *sorted(looked_at))))
         self._places = [self._names.index(name) for name in dimensions.names]
+        self._attributes = [ATTRIBUTES.index(name) for name in self._names]
         self._states: dict[tuple[str, ...], State] = {}
         self._patches: dict[str, Patch] = {} if patches is None else patches
         self.root = self._state(("",) * len(self._names))
@@ -191,7 +188,6 @@ class AttributeGraph:
             state.following.clear()
         self._states.clear()
         self._patches.clear()
-        _field.cache_clear()
 
     def after(self, state: State, patch: Patch) -> State:
         """The state after a patch."""
@@ -209,8 +205,7 @@ class AttributeGraph:
         if patch is None:
             if len(self._patches) >= _MOST_PATCHES:
                 self._patches.clear()
-            values = patch_values(text)
-            patch = self._patches[text] = Patch(values, tuple([values.get(name) for name in self._names]))
+            patch = self._patches[text] = Patch(text, self._attributes)
         return patch
 
     def _state(self, values: tuple[str, ...]) -> State:

@@ -20,7 +20,7 @@ from streams.entries import Entry, encode
 from streams.entries import decode as decode_entries
 from streams.facts import facts
 from streams.history import SIZE, History, UnreadableHistoryError
-from streams.patches import patch_values
+from streams.patches import settings_of
 from streams.picture import picture
 from tests import oracle
 from tests.domain.partitions import Desk, without_time
@@ -89,7 +89,7 @@ def test_a_newer_state_is_refused_by_its_ticket_and_version() -> None:
 
 
 def test_attributes_of_a_newer_deskpulse_are_kept_and_mean_nothing() -> None:
-    assert patch_values('{"a":"email","z":"later"}') == {"channel": "email"}
+    assert [(one.place, one.value) for one in settings_of('{"a":"email","z":"later"}')] == [(0, "email")]
 
 
 def test_events_of_a_newer_deskpulse_in_a_history_are_kept_and_mean_nothing() -> None:
