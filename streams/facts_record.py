@@ -7,10 +7,9 @@ from typing import Final
 
 import msgspec
 
-from schemas.outputs import NextReply, SurveyAnswer, TicketFacts
+from schemas.outputs import SurveyAnswer, TicketFacts
 from streams.attributes import put_attributes
-from streams.facts import NO_STATUS, Facts
-from streams.facts import NextReply as Wait
+from streams.facts import NO_STATUS, Facts, NextReply
 from streams.history import STATUSES, SURVEY_KINDS
 from streams.json_object import JsonObject
 
@@ -24,7 +23,8 @@ class FactsRecords:
 
     def __init__(self) -> None:
         self._record = JsonObject()
-        self._by_status = JsonObject()
+        self._part = JsonObject()
+        """For what stands within a record."""
 
     def decoded(self, ticket_id: str, facts: Facts, names: list[str], events: int) -> TicketFacts:
         """What :meth:`encoded` says."""
@@ -66,7 +66,8 @@ class FactsRecords:
             b"handoff_reply_business_seconds", _other(facts.handoff_reply_business_ms, facts.handoff_reply_ms)
         )
         if facts.next_replies:
-            record.raw(b"next_replies", _encode([_next_reply(wait) for wait in facts.next_replies]))
+            replies = b",".join([self._next_reply(wait) for wait in facts.next_replies])
+            record.raw(b"next_replies", b"[%b]" % replies)
         if facts.first_solve is not None and facts.last_solve is not None:
             record.integer(b"first_solved_at_ms", facts.first_solve.at)
             record.seconds(b"first_resolution_seconds", facts.first_resolution_ms)
@@ -91,16 +92,28 @@ class FactsRecords:
             record.seconds(b"requester_wait_business_seconds", _other(new + opened + on_hold, wait_ms))
             record.seconds(b"agent_work_business_seconds", _other(new + opened, work_ms))
 
+    def _next_reply(self, wait: NextReply) -> bytes:
+        part = self._part
+        part.begin()
+        part.integer(b"started_at_ms", wait.started_at)
+        if wait.ended_at is not None:
+            ms = wait.ended_at - wait.started_at
+            part.integer(b"ended_at_ms", wait.ended_at)
+            part.seconds(b"seconds", ms)
+            part.seconds(b"business_seconds", _other(wait.business_ms, ms))
+            part.text(b"ended_by", wait.ended_by or "")
+        return part.end()
+
     def _status_seconds(self, status_ms: Sequence[int]) -> bytes:
         if not any(status_ms):
             return b"{}"
-        by_status = self._by_status
-        by_status.begin()
+        part = self._part
+        part.begin()
         for status in range(len(status_ms)):
             ms = status_ms[status]
             if ms:
-                by_status.seconds(_STATUSES[status], ms)
-        return by_status.end()
+                part.seconds(_STATUSES[status], ms)
+        return part.end()
 
     def _counts(self, record: JsonObject, facts: Facts) -> None:
         record.count(b"solves", len(facts.solves))
@@ -145,15 +158,6 @@ class FactsRecords:
                 for survey, answer in facts.answers
             ]
             record.raw(b"answers", _encode(answers))
-
-
-def _next_reply(wait: Wait) -> NextReply:
-    if wait.ended_at is None:
-        return NextReply(wait.started_at)
-    ms = wait.ended_at - wait.started_at
-    business_ms = _other(wait.business_ms, ms)
-    business_seconds = None if business_ms is None else business_ms / 1000
-    return NextReply(wait.started_at, wait.ended_at, ms / 1000, business_seconds, wait.ended_by)
 
 
 def _other(business_ms: int | None, ms: int | None) -> int | None:

@@ -136,7 +136,7 @@ class Contact(NamedTuple):
 class Incoming:
     """One event on its way into a history: what its record holds, with names instead of their numbers."""
 
-    __slots__ = ("at", "b", "c", "code", "digest", "kind", "seq")
+    __slots__ = ("_writer", "at", "b", "c", "code", "digest", "kind", "seq")
 
     def __init__(self, at: i64, seq: i64, digest: i64, kind: i64, code: i64, b: str, c: str) -> None:
         self.at = at
@@ -147,6 +147,21 @@ class Incoming:
         self.b = b
         """'' for none, as ``c``."""
         self.c = c
+        self._writer = BytesWriter()
+
+    def record(self, b: i64, c: i64) -> bytes:
+        """Its record, with the numbers of its names."""
+        writer = self._writer
+        writer.truncate(0)
+        write_i64_be(writer, self.at)
+        write_i64_be(writer, self.seq ^ _SIGN)
+        write_i64_be(writer, self.digest)
+        writer.append(u8(self.kind))
+        writer.append(u8(self.code))
+        writer.append(u8(b >> 8))
+        writer.append(u8(b & 255))
+        write_i32_be(writer, i32(c))
+        return writer.getvalue()
 
 
 def digest_of(event_id: bytes) -> i64:
@@ -304,16 +319,7 @@ class History:
             b = self._number(event.b)
         if event.c:
             c = self._number(event.c)
-        writer = BytesWriter()
-        write_i64_be(writer, event.at)
-        write_i64_be(writer, event.seq ^ _SIGN)
-        write_i64_be(writer, event.digest)
-        writer.append(u8(event.kind))
-        writer.append(u8(event.code))
-        writer.append(u8(b >> 8))
-        writer.append(u8(b & 255))
-        write_i32_be(writer, i32(c))
-        return writer.getvalue()
+        return event.record(b, c)
 
     def _number(self, name: str) -> i64:
         """The number of a name."""

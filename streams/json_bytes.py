@@ -38,6 +38,16 @@ _ONES: Final[i64] = 0x0101_0101_0101_0101
 _QUOTES: Final[i64] = 0x2222_2222_2222_2222
 _SPACES: Final[i64] = 0x2020_2020_2020_2020
 _SEVEN_BYTES: Final[i64] = 0x00FF_FFFF_FFFF_FFFF
+_THREE_BYTES: Final[i64] = 0xFF_FFFF
+_TEXT_FOLLOWS: Final[i64] = int.from_bytes(b'":"', "little")
+_NAME_FOLLOWS: Final[i64] = int.from_bytes(b'","', "little")
+_INSTANT_CHARACTERS: Final = 24
+_REST: Final[i64] = int.from_bytes(b":00.000", "little")
+_HIGH_HALVES: Final[i64] = 0x00F0_F0F0_F0F0_F0F0
+_NOT_DIGITS: Final[i64] = _HIGH_HALVES | 0x0000_0000_FF00_00FF
+_SIXES: Final[i64] = 0x0006_0606_0606_0606
+"""Added to a digit it stays below 16."""
+_MINUTE_MS: Final = 60_000
 _SPREAD: Final[i64] = 0x1E37_79B9_7F4A_7C15
 _SLOTS: Final = 128
 _MOST_DIGITS: Final = 18
@@ -176,23 +186,23 @@ def _after_digits(value: bytes, place: i64) -> i64:
 
 def is_utf8(value: bytes) -> bool:
     """Whether it is text."""
-    size: i64 = len(value)
-    ones: i64 = _ONES
-    highest_bits = ones << 7
-    place: i64 = 0
-    while place + _WORD <= size:
-        if read_i64_le(value, place) & highest_bits:
-            break
-        place += _WORD
-    while place < size and value[place] < 0x80:
-        place += 1
-    if place == size:
+    if value.isascii():
         return True
     try:
         value.decode()
     except UnicodeDecodeError:
         return False
     return True
+
+
+def text_follows(value: bytes, place: i64) -> bool:
+    """Whether ``":"`` stands here: the end of a name, and the begin of a text."""
+    return place + _WORD <= len(value) and read_i64_le(value, place) & _THREE_BYTES == _TEXT_FOLLOWS
+
+
+def name_follows(value: bytes, place: i64) -> bool:
+    """Whether ``","`` stands here: the end of a text, and the begin of a name."""
+    return place + _WORD <= len(value) and read_i64_le(value, place) & _THREE_BYTES == _NAME_FOLLOWS
 
 
 def end_of_value(value: bytes, place: i64, depth: i64 = _MOST_DEPTH) -> i64:
@@ -266,6 +276,46 @@ def number_at(value: bytes, start: i64, end: i64) -> i64:
     if value[start] == MINUS:
         return -found
     return found
+
+
+class Instants:
+    """Reads one instant after the other; those of the same minute as the one before it fast, as most are.
+
+    Of the form ``2026-03-02T09:30:00.250Z``.
+    """
+
+    def __init__(self) -> None:
+        self._first: i64 = 0
+        self._second: i64 = 0
+        """The 16 characters of the minute that was read last; zeros are none."""
+        self._minute_ms: i64 = 0
+        """When it began."""
+
+    def ms(self, value: bytes, start: i64, end: i64) -> i64:
+        """As :func:`instant_ms`."""
+        if end - start != _INSTANT_CHARACTERS or value[end - 1] != _Z:
+            return instant_ms(value, start, end)
+        first, second = read_i64_le(value, start), read_i64_le(value, start + _WORD)
+        # What the digits say, and zeros where no digits stand.
+        rest = (read_i64_le(value, start + 2 * _WORD) & _SEVEN_BYTES) ^ _REST
+        tens = rest >> 8 & 15
+        if (
+            first == self._first
+            and second == self._second
+            and rest & _NOT_DIGITS == 0
+            and (rest + _SIXES) & _HIGH_HALVES == 0
+            and tens < 6
+        ):
+            seconds = 10 * tens + (rest >> 16 & 15)
+            thousandths = 100 * (rest >> 32 & 15) + 10 * (rest >> 40 & 15) + (rest >> 48 & 15)
+            at = self._minute_ms + 1_000 * seconds + thousandths
+            if at < _LATEST_MS:
+                return at
+            return -1
+        at = instant_ms(value, start, end)
+        if at >= 0:
+            self._first, self._second, self._minute_ms = first, second, at - at % _MINUTE_MS
+        return at
 
 
 def _two_digits(value: bytes, place: i64) -> i64:

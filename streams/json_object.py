@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from librt.strings import BytesWriter, read_i16_le, write_i16_le
+from librt.strings import BytesWriter, read_i16_le, read_i32_le, write_i16_le, write_i32_le
 from mypy_extensions import i64, u8
 
 from streams.json_bytes import CLOSE, COLON, COMMA, DOT, MINUS, OPEN, QUOTE, ZERO
 
 _encode: Final = msgspec.json.encode
-_PAIRS: Final = b"".join(b"%02d" % number for number in range(100))
+_PAIRS: Final = b"".join([b"%02d" % number for number in range(100)])
+_FOURS: Final = b"".join([b"%04d" % number for number in range(10_000)])
 
 
 class JsonObject:
@@ -92,7 +93,10 @@ class JsonObject:
         if value < 0:
             out.append(MINUS)
             value = -value
-        if value >= 100:
+        if value >= 10_000:
+            self._digits(value // 10_000)
+            write_i32_le(out, read_i32_le(_FOURS, 4 * (value % 10_000)))
+        elif value >= 100:
             self._digits(value // 100)
             write_i16_le(out, read_i16_le(_PAIRS, 2 * (value % 100)))
         elif value >= 10:

@@ -42,15 +42,17 @@ from streams.json_bytes import (
     COMMA,
     OPEN,
     QUOTE,
+    Instants,
     Words,
     after_spaces,
     byte_at,
     end_of_number,
     end_of_text,
     end_of_value,
-    instant_ms,
     is_utf8,
+    name_follows,
     number_at,
+    text_follows,
 )
 from streams.patches import CODES, CREATION
 
@@ -113,6 +115,7 @@ class Scanner:
         self._starts = vec[i64]([0] * len(_FIELDS))
         """Where the values of the known fields begin; before which bytes they end."""
         self._ends = vec[i64]([0] * len(_FIELDS))
+        self._instants = Instants()
         self._seen: i64 = 0
         """A bit for each known field that the record has."""
 
@@ -126,7 +129,7 @@ class Scanner:
             return False
         if value[self._starts[_TICKET_ID] : self._ends[_TICKET_ID]] != key:
             return False
-        at = instant_ms(value, self._starts[_AT], self._ends[_AT])
+        at = self._instants.ms(value, self._starts[_AT], self._ends[_AT])
         if at < 0:
             return False
         event = self.event
@@ -147,28 +150,32 @@ class Scanner:
 
     def _find_fields(self, value: bytes) -> bool:
         """Note where the known fields stand; whether the record is plain."""
-        self._seen = 0
-        place: i64 = 0
-        separator: i64 = OPEN
-        while separator != CLOSE:
-            if byte_at(value, place) != separator:
-                return False
-            start = after_spaces(value, place + 1)
-            if byte_at(value, start) != QUOTE:
-                return False
-            start += 1
+        starts, ends = self._starts, self._ends
+        seen: i64 = 0
+        if byte_at(value, 0) != OPEN:
+            return False
+        start = after_spaces(value, 1)
+        if byte_at(value, start) != QUOTE:
+            return False
+        start += 1
+        while True:
             end = end_of_text(value, start)
             if end < 0:
                 return False
             field = _NAMES.find(value, start, end)
-            place = after_spaces(value, end + 1)
-            if byte_at(value, place) != COLON:
-                return False
-            start = after_spaces(value, place + 1)
-            if byte_at(value, start) == QUOTE:
-                if field == _SEQ:
+            # Nearly always no space is between them.
+            is_text = text_follows(value, end)
+            if is_text:
+                start = end + 3
+            else:
+                start = after_spaces(value, end + 1)
+                if byte_at(value, start) != COLON:
                     return False
-                start += 1
+                start = after_spaces(value, start + 1)
+                is_text = byte_at(value, start) == QUOTE
+                if is_text:
+                    start += 1
+            if is_text:
                 end = end_of_text(value, start)
                 place = end + 1
             elif field == _SEQ:
@@ -179,19 +186,28 @@ class Scanner:
                 place = end
             else:
                 return False
-            if end < 0:
+            if end < 0 or (field == _SEQ and is_text):
                 return False
             if field >= 0:
                 # Longer ids, and names that may be too long, are for the contract to judge.
-                if self._has(field) or not 1 <= end - start <= MOST_NAME_CHARACTERS:
+                if seen >> field & 1 or not 1 <= end - start <= MOST_NAME_CHARACTERS:
                     return False
-                self._seen |= 1 << field
-                self._starts[field] = start
-                self._ends[field] = end
+                seen |= 1 << field
+                starts[field] = start
+                ends[field] = end
+            if is_text and name_follows(value, end):
+                start = end + 3
+                continue
             place = after_spaces(value, place)
-            separator = byte_at(value, place)
-            if separator != COMMA and separator != CLOSE:
+            if byte_at(value, place) == CLOSE:
+                break
+            if byte_at(value, place) != COMMA:
                 return False
+            start = after_spaces(value, place + 1)
+            if byte_at(value, start) != QUOTE:
+                return False
+            start += 1
+        self._seen = seen
         return place + 1 == len(value)
 
     def _has(self, field: i64) -> bool:
@@ -263,11 +279,7 @@ class Scanner:
                 patch.append(QUOTE)
                 patch.append(COLON)
                 # With the quotes around it.
-                place = self._starts[field] - 1
-                end = self._ends[field]
-                while place <= end:
-                    patch.append(value[place])
-                    place += 1
+                patch.write(value[self._starts[field] - 1 : self._ends[field] + 1])
                 separator = COMMA
         patch.append(CLOSE)
         # The same text in many patches is one object.
