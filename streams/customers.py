@@ -84,9 +84,9 @@ def judge(entry: Entry, entries: Iterable[Entry], fcr_ms: int) -> tuple[int, int
     return repeat_at, recovered_at
 
 
-def is_crowd(entries: Iterable[Entry]) -> bool:
+def is_crowd(entries: Sequence[Entry]) -> bool:
     """Whether these are too many for the tickets of a person."""
-    return sum(not entry.left for entry in entries) > MOST_TICKETS
+    return len(entries) > MOST_TICKETS and sum(not entry.left for entry in entries) > MOST_TICKETS
 
 
 def contacts(entries: Sequence[Entry], fcr_ms: int) -> list[tuple[Entry, tuple[int, int]]]:
@@ -208,6 +208,8 @@ class Customers:
 
     def _kept(self, entries: list[Entry], tracked: list[Entry]) -> list[Entry]:
         """Without those that have left and say nothing of any that is tracked."""
+        if len(tracked) == len(entries):
+            return entries
         return [
             entry
             for entry in entries

@@ -1,6 +1,6 @@
 """Plain JSON by its bytes: what stands where, without an object for any of it.
 
-All of it is for texts without escapes; of anything else it says no. Where mypyc compiles it, a constant on the left of
+All of it is for texts without escapes (:func:`is_plain`). Where mypyc compiles it, a constant on the left of
 ``<<`` is a number of C, of 31 bits, and a conditional expression of a native and another number makes an object: hence
 some ways of writing.
 """
@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from librt.strings import read_i64_le
+from librt.strings import (
+    BytesWriter,
+    read_i16_le,
+    read_i32_le,
+    read_i64_le,
+    write_i16_le,
+    write_i32_le,
+    write_i64_le,
+)
 from librt.vecs import vec
 from mypy_extensions import i64
 
@@ -131,38 +139,60 @@ def after_spaces(value: bytes, place: i64) -> i64:
     return place
 
 
-def end_of_text(value: bytes, place: i64) -> i64:
-    """Where the text that begins here ends: the place of the quote behind it, -1 where it is escaped or has no end.
+def is_plain(value: bytes) -> bool:
+    """Whether it is text in which nothing is escaped and no control character stands.
 
     Eight bytes at once: ``(x - _ONES) & ~x & highest_bits`` has its lowest bit in the lowest byte of x that is zero
     (Warren, Hacker's Delight, section 6-1), and is zero without one.
     """
     size: i64 = len(value)
+    if size < _WORD:
+        return False
     ones: i64 = _ONES
     backslashes = BACKSLASH * ones
     highest_bits = ones << 7
-    while place + _WORD <= size:
+    found: i64 = 0
+    all_of_them: i64 = 0
+    place: i64 = 0
+    last = size - _WORD
+    while True:
         word = read_i64_le(value, place)
-        quotes = word ^ _QUOTES
         slashes = word ^ backslashes
-        found = (
-            ((quotes - _ONES) & ~quotes)
-            | ((slashes - _ONES) & ~slashes)
-            | ((word - _SPACES) & ~word)  # A control character.
-        ) & highest_bits
+        found |= ((slashes - _ONES) & ~slashes) | ((word - _SPACES) & ~word)
+        all_of_them |= word
+        if place == last:
+            break
+        place += _WORD
+        if place > last:
+            place = last
+    if found & highest_bits:
+        return False
+    return not all_of_them & highest_bits or _is_utf8(value)
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def end_of_text(value: bytes, place: i64) -> i64:
+    """Where the text that begins here ends: the place of the quote behind it, -1 without one."""
+    size: i64 = len(value)
+    ones: i64 = _ONES
+    highest_bits = ones << 7
+    while place + _WORD <= size:
+        quotes = read_i64_le(value, place) ^ _QUOTES
+        found = (quotes - _ONES) & ~quotes & highest_bits
         if found:
             lowest = found & -found
-            place += (((lowest - 1) & _ONES) * _ONES >> 56 & 15) - 1
-            if value[place] == QUOTE:
-                return place
-            return -1
+            return place + (((lowest - 1) & _ONES) * _ONES >> 56 & 15) - 1
         place += _WORD
     while place < size:
-        byte: i64 = value[place]
-        if byte == QUOTE:
+        if value[place] == QUOTE:
             return place
-        if byte == BACKSLASH or byte < SPACE:
-            return -1
         place += 1
     return -1
 
@@ -184,15 +214,19 @@ def _after_digits(value: bytes, place: i64) -> i64:
     return place
 
 
-def is_utf8(value: bytes) -> bool:
-    """Whether it is text."""
-    if value.isascii():
-        return True
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def write_part(out: BytesWriter, value: bytes, start: i64, end: i64) -> None:
+    """Write a short part of some bytes; a slice of them would be an object first."""
+    while start + 8 <= end:
+        write_i64_le(out, read_i64_le(value, start))
+        start += 8
+    if start + 4 <= end:
+        write_i32_le(out, read_i32_le(value, start))
+        start += 4
+    if start + 2 <= end:
+        write_i16_le(out, read_i16_le(value, start))
+        start += 2
+    if start < end:
+        out.append(value[start])
 
 
 def text_follows(value: bytes, place: i64) -> bool:

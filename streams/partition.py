@@ -375,6 +375,11 @@ class Partition:
                 cells.append(self._cell_records.record(resolution, minute * _MINUTE_MS, now, number, measures))
         return cells
 
+    def count(self, added: bytes) -> None:
+        """Add packed contributions to the cells and the backlog."""
+        self._gather(added, 1)
+        self._settle()
+
     def _gather_made(self, making: Making) -> None:
         self._gather(making.added.getvalue(), 1)
         self._gather(making.withdrawn.getvalue(), -1)

@@ -11,7 +11,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from schemas.events import TicketCreated, TicketUpdated
 from schemas.outputs import ATTRIBUTES
-from streams.json_bytes import BACKSLASH, CLOSE, QUOTE, byte_at, end_of_text
+from streams.json_bytes import BACKSLASH, CLOSE, QUOTE, byte_at
 
 CODES: Final = "".join(chr(ord("a") + place) for place in range(len(ATTRIBUTES)))
 """A patch names an attribute by the letter of its place in ``ATTRIBUTES``: tickets hold a great many patches."""
@@ -112,9 +112,6 @@ def _setting(field: bytes, middle: int) -> Setting:
 
 def _after_text(text: bytes, place: i64) -> i64:
     """Behind the JSON text that begins at ``place``; -1 where it does not end."""
-    plain = end_of_text(text, place + 1)
-    if plain >= 0:
-        return plain + 1
     place += 1
     while place < len(text) and text[place] != QUOTE:
         place += 2 if text[place] == BACKSLASH else 1

@@ -49,10 +49,11 @@ from streams.json_bytes import (
     end_of_number,
     end_of_text,
     end_of_value,
-    is_utf8,
+    is_plain,
     name_follows,
     number_at,
     text_follows,
+    write_part,
 )
 from streams.patches import CODES, CREATION
 
@@ -125,7 +126,7 @@ class Scanner:
 
     def read(self, value: bytes, key: bytes) -> bool:
         """Whether the record is plain, right, and of the ticket whose id is ``key``; then it is in :attr:`event`."""
-        if not self._find_fields(value) or not self._has_all(_OF_ALL) or not is_utf8(value):
+        if not is_plain(value) or not self._find_fields(value) or not self._has_all(_OF_ALL):
             return False
         if value[self._starts[_TICKET_ID] : self._ends[_TICKET_ID]] != key:
             return False
@@ -149,7 +150,7 @@ class Scanner:
         return right
 
     def _find_fields(self, value: bytes) -> bool:
-        """Note where the known fields stand; whether the record is plain."""
+        """Note where the known fields stand; whether it is an object, and nothing but spaces between what is in it."""
         starts, ends = self._starts, self._ends
         seen: i64 = 0
         if byte_at(value, 0) != OPEN:
@@ -279,7 +280,7 @@ class Scanner:
                 patch.append(QUOTE)
                 patch.append(COLON)
                 # With the quotes around it.
-                patch.write(value[self._starts[field] - 1 : self._ends[field] + 1])
+                write_part(patch, value, self._starts[field] - 1, self._ends[field] + 1)
                 separator = COMMA
         patch.append(CLOSE)
         # The same text in many patches is one object.

@@ -65,7 +65,7 @@ class Expected:
     def finish(self) -> None:
         """Count what is not counted yet."""
         for number, packed in self._waiting.items():
-            self.partitions[number].count(b"".join(packed), b"")
+            self.partitions[number].count(b"".join(packed))
         self._waiting = {}
         self._waiting_bytes = 0
 
