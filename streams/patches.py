@@ -87,7 +87,8 @@ def settings_of(patch: str) -> list[Setting]:
     if byte_at(text, 0) == ord(CREATION):
         found.extend(_IMPLIED)
         place = 1
-    while byte_at(text, place) != CLOSE:
+    # Of none at all the end stands where the first would begin.
+    while byte_at(text, place) != CLOSE and byte_at(text, place + 1) != CLOSE:
         begin = place + 1
         middle = _after_text(text, begin)
         place = _after_text(text, middle + 1)

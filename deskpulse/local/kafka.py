@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import shlex
+import shutil
 import socket
 import tempfile
 import time
@@ -32,6 +33,7 @@ _PORTS = range(20000, 32768)
 # Bounded and sparing: the broker shares the machine with what is measured or shown. Without the optimising compiler it
 # is up in three quarters of the time, and moves 2 million records about as fast for half of the processor time
 # (docs/local-stack.md).
+_TEMPORARY = "tmp"
 _JVM_OPTIONS = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 # One node, quick groups, nothing deleted by age: a replay's records are as old as its data.
@@ -141,6 +143,9 @@ class LocalKafka:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self._claim(folder)
+            # What the broker unpacks it would leave in the system's when it is killed.
+            shutil.rmtree(folder / _TEMPORARY, ignore_errors=True)
+            (folder / _TEMPORARY).mkdir()
             self._write_configuration(folder)
             remove = [folder] if self._temporary else []
             self._process = Process(self._command(java, jars, folder), log_path=self.log_path, remove=remove)
@@ -218,7 +223,7 @@ class LocalKafka:
     def _command(self, java: Path, jars: Sequence[Path], folder: Path) -> list[str]:
         """Return the command that formats the storage if it is new and then becomes the broker."""
         options = [*_JVM_OPTIONS, f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}"]
-        options += ["-cp", os.pathsep.join(map(str, jars))]
+        options += [f"-Djava.io.tmpdir={folder / _TEMPORARY}", "-cp", os.pathsep.join(map(str, jars))]
         properties = str(folder / "server.properties")
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # With an equals sign: an id that begins with a dash would be taken for an option.

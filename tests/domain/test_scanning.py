@@ -7,14 +7,17 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import examples
 from schemas.events import TOPIC_OF_TYPE, BadRecordError, UnknownTypeError, decode_at
+from schemas.outputs import ATTRIBUTES
 from streams.history import Incoming, incoming
 from streams.json_bytes import Words
+from streams.patches import CODES, settings_of
 from streams.scanning import Scanner
 from tests.chaos import mutations
 
@@ -164,6 +167,15 @@ def test_any_time_is_read_as_the_contract_says(at: datetime, precision: str) -> 
     assert scanned(json.dumps(record("message.sent", at=text)).encode(), b"T-42") or at.utcoffset().seconds % 60
 
 
+@given(st.lists(st.text("0123456789:.Z+a/", min_size=8, max_size=8), max_size=3), st.integers(0, 59_999))
+def test_times_of_the_minute_before(others: list[str], ms: int) -> None:
+    """A minute that was met is known; what comes after it is read as carefully as without that."""
+    for rest in [":30.000Z", *others, f":{ms // 1000:02d}.{ms % 1000:03d}Z"]:
+        read = scanned(json.dumps(record("message.sent", at=f"2026-06-01T10:07{rest}")).encode(), b"T-42")
+    assert read is not None
+    assert read[0] % 60_000 == ms
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
@@ -203,3 +215,14 @@ def test_words_are_found_where_they_stand() -> None:
             assert words.find(value, 2, 2 + len(text)) == number
             assert words.find(value, 1, 2 + len(text)) == -1
             assert words.find(value, 2, 1 + len(text)) == -1
+
+
+@given(st.dictionaries(st.sampled_from([*CODES, "z"]), st.text()), st.booleans())
+def test_what_a_patch_sets(values: dict[str, str], creation: bool) -> None:
+    found = {CODES[one.place]: one.value for one in settings_of("+" * creation + msgspec.json.encode(values).decode())}
+    implied = {"j": "customer", "k": "human"} if creation else {}
+    assert found == implied | {code: value for code, value in values.items() if code != "z"}
+    assert all(
+        msgspec.json.decode(b"{%b}" % one.json) == {ATTRIBUTES[one.place]: one.value}
+        for one in settings_of(msgspec.json.encode(values).decode())
+    )
