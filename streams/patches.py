@@ -108,7 +108,7 @@ def settings_of(patch: str) -> list[Setting]:
 
 def _setting(field: bytes, middle: int) -> Setting:
     code = field[1 : middle - 1].decode()
-    return Setting(CODES.find(code), intern(_decode(field[middle + 1 :])))
+    return Setting(CODES.find(code) if len(code) == 1 else -1, intern(_decode(field[middle + 1 :])))
 
 
 def _after_text(text: bytes, place: i64) -> i64:
