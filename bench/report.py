@@ -98,11 +98,10 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 def machine() -> dict[str, Any]:
     """Where and when: what the figures depend on beside the program. To be asked before the measurement."""
-    cpu = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
-        "cpu": cpu[1] if cpu else platform.processor(),
+        "cpu": _processor(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
@@ -110,6 +109,14 @@ def machine() -> dict[str, Any]:
         "msgspec": version("msgspec"),
         "faust": version("faust-streaming"),
     }
+
+
+def _processor() -> str:
+    """Its name, which virtual machines tell shortened, with family and model where they are told."""
+    text = Path("/proc/cpuinfo").read_text()
+    found = [re.search(rf"^{name}\s*:\s*(.*)", text, re.MULTILINE) for name in ("model name", "cpu family", "model")]
+    name, family, model = (one and one[1] for one in found)
+    return f"{name} family {family} model {model}" if name and family and model else name or platform.processor()
 
 
 def _commit() -> str:

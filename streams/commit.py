@@ -340,7 +340,7 @@ class TransactionalCommitter:
 def _in_turns(records: Iterable[tuple[str, int, list[Output]]]) -> Iterator[tuple[str, int, list[Output]]]:
     """Some of each topic in turn: of a partition only one request is under way, those of several go side by side."""
     begin = 0
-    left = list(records)
+    left = [one for one in records if one[2]]
     while left:
         for topic, partition, all_of_it in left:
             yield topic, partition, all_of_it[begin : begin + _PRODUCED_AT_ONCE]

@@ -51,8 +51,10 @@ _TEXT_FOLLOWS: Final[i64] = int.from_bytes(b'":"', "little")
 _NAME_FOLLOWS: Final[i64] = int.from_bytes(b'","', "little")
 _INSTANT_CHARACTERS: Final = 24
 _REST: Final[i64] = int.from_bytes(b":00.000", "little")
+"""What follows a minute, before the Z."""
 _HIGH_HALVES: Final[i64] = 0x00F0_F0F0_F0F0_F0F0
 _NOT_DIGITS: Final[i64] = _HIGH_HALVES | 0x0000_0000_FF00_00FF
+"""The bits in which it differs by no digit."""
 _SIXES: Final[i64] = 0x0006_0606_0606_0606
 """Added to a digit it stays below 16."""
 _MINUTE_MS: Final = 60_000

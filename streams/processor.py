@@ -222,10 +222,14 @@ class Processor:
             elif behind:
                 self._get_busy()
             elif not self._busy or now - self._committed_at >= DUE_SECONDS:
+                # Sooner after a backlog's cut, what follows of it is still on its way.
                 self._rest()
 
     def _is_last_of_backlog(self) -> bool:
-        """Whether all that this worker has told itself of a backlog was read, and is to be cut."""
+        """Whether all that was told of a backlog was read, and is to be cut: then nothing has to be waited for.
+
+        Where other workers read it, it is never known to be all.
+        """
         return self._busy and self._offsets.is_last_step and not self._inner_lag
 
     def _get_busy(self) -> None:

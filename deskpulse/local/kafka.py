@@ -29,11 +29,11 @@ HOST = "127.0.0.1"
 # Below the ranges that Linux (32768-) and macOS (49152-) give to outgoing connections, so that the port of a broker
 # that is down for a moment is not taken by a client that happens to connect.
 _PORTS = range(20000, 32768)
+_TEMPORARY = "tmp"
 
 # Bounded and sparing: the broker shares the machine with what is measured or shown. Without the optimising compiler it
 # is up in three quarters of the time, and moves 2 million records about as fast for half of the processor time
 # (docs/local-stack.md).
-_TEMPORARY = "tmp"
 _JVM_OPTIONS = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 # One node, quick groups, nothing deleted by age: a replay's records are as old as its data.
