@@ -36,6 +36,10 @@ COLON: Final = 0x3A
 BACKSLASH: Final = 0x5C
 OPEN: Final = 0x7B
 CLOSE: Final = 0x7D
+TEXT_FOLLOWS: Final = 0x223A22
+"""``":"``: the end of a name, and the begin of a text."""
+NAME_FOLLOWS: Final = 0x222C22
+"""``","``: the end of a text, and the begin of a name."""
 _T: Final = 0x54
 _OPEN_ARRAY: Final = 0x5B
 _CLOSE_ARRAY: Final = 0x5D
@@ -47,8 +51,6 @@ _QUOTES: Final[i64] = 0x2222_2222_2222_2222
 _SPACES: Final[i64] = 0x2020_2020_2020_2020
 _SEVEN_BYTES: Final[i64] = 0x00FF_FFFF_FFFF_FFFF
 _THREE_BYTES: Final[i64] = 0xFF_FFFF
-_TEXT_FOLLOWS: Final[i64] = int.from_bytes(b'":"', "little")
-_NAME_FOLLOWS: Final[i64] = int.from_bytes(b'","', "little")
 _INSTANT_CHARACTERS: Final = 24
 _REST: Final[i64] = int.from_bytes(b":00.000", "little")
 """What follows a minute, before the Z."""
@@ -231,14 +233,19 @@ def write_part(out: BytesWriter, value: bytes, start: i64, end: i64) -> None:
         out.append(value[start])
 
 
-def text_follows(value: bytes, place: i64) -> bool:
-    """Whether ``":"`` stands here: the end of a name, and the begin of a text."""
-    return place + _WORD <= len(value) and read_i64_le(value, place) & _THREE_BYTES == _TEXT_FOLLOWS
+def three_at(value: bytes, place: i64) -> i64:
+    """The three bytes from a place on, as one number (:data:`TEXT_FOLLOWS`); -1 near the end."""
+    if place + _WORD <= len(value):
+        return read_i64_le(value, place) & _THREE_BYTES
+    return _NO_BYTE
 
 
-def name_follows(value: bytes, place: i64) -> bool:
-    """Whether ``","`` stands here: the end of a text, and the begin of a name."""
-    return place + _WORD <= len(value) and read_i64_le(value, place) & _THREE_BYTES == _NAME_FOLLOWS
+def begin_of_text(value: bytes, place: i64) -> i64:
+    """Where the text that stands here, behind spaces, begins; -1 where something else does."""
+    place = after_spaces(value, place)
+    if byte_at(value, place) == QUOTE:
+        return place + 1
+    return -1
 
 
 def end_of_value(value: bytes, place: i64, depth: i64 = _MOST_DEPTH) -> i64:

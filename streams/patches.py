@@ -17,7 +17,6 @@ CODES: Final = "".join(chr(ord("a") + place) for place in range(len(ATTRIBUTES))
 """A patch names an attribute by the letter of its place in ``ATTRIBUTES``: tickets hold a great many patches."""
 CREATION: Final = "+"
 """Before a creation's patch: it says who began and who handles even where it does not say so."""
-_CREATION_VALUES: Final = {"origin": "customer", "handler": "human"}
 _MOST_PATCHES: Final = 20_000
 _MOST_SETTINGS: Final = 5_000
 _decode: Final = msgspec.json.Decoder(str).decode
@@ -76,7 +75,8 @@ class Setting:
 
 
 _settings: dict[bytes, Setting] = {}
-_IMPLIED: Final = tuple(Setting(ATTRIBUTES.index(name), value) for name, value in _CREATION_VALUES.items())
+_IMPLIED: Final = Setting(ATTRIBUTES.index("origin"), "customer"), Setting(ATTRIBUTES.index("handler"), "human")
+"""What a creation sets where it does not say so."""
 
 
 def settings_of(patch: str) -> list[Setting]:

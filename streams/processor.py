@@ -212,9 +212,9 @@ class Processor:
                 continue
             self.advance()
             now = time.monotonic()
-            behind = self.behind
             # While nothing else comes in, the last step of what did, the customers', need not wait.
             due = self._due or self._offsets.is_last_step
+            behind = self.behind
             if pace.is_time(now, behind=behind, due=due) or self._is_full() or self._is_last_of_backlog():
                 pace.cut(now)
                 self._due = False

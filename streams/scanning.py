@@ -40,19 +40,21 @@ from streams.json_bytes import (
     CLOSE,
     COLON,
     COMMA,
+    NAME_FOLLOWS,
     OPEN,
     QUOTE,
+    TEXT_FOLLOWS,
     Instants,
     Words,
     after_spaces,
+    begin_of_text,
     byte_at,
     end_of_number,
     end_of_text,
     end_of_value,
     is_plain,
-    name_follows,
     number_at,
-    text_follows,
+    three_at,
     write_part,
 )
 from streams.patches import CODES, CREATION
@@ -155,17 +157,14 @@ class Scanner:
         seen: i64 = 0
         if byte_at(value, 0) != OPEN:
             return False
-        start = after_spaces(value, 1)
-        if byte_at(value, start) != QUOTE:
-            return False
-        start += 1
-        while True:
+        start = begin_of_text(value, 1)
+        while start >= 0:
             end = end_of_text(value, start)
             if end < 0:
                 return False
             field = _NAMES.find(value, start, end)
             # Nearly always no space is between them.
-            is_text = text_follows(value, end)
+            is_text = three_at(value, end) == TEXT_FOLLOWS
             if is_text:
                 start = end + 3
             else:
@@ -177,6 +176,8 @@ class Scanner:
                 if is_text:
                     start += 1
             if is_text:
+                if field == _SEQ:
+                    return False
                 end = end_of_text(value, start)
                 place = end + 1
             elif field == _SEQ:
@@ -187,7 +188,7 @@ class Scanner:
                 place = end
             else:
                 return False
-            if end < 0 or (field == _SEQ and is_text):
+            if end < 0:
                 return False
             if field >= 0:
                 # Longer ids, and names that may be too long, are for the contract to judge.
@@ -196,20 +197,18 @@ class Scanner:
                 seen |= 1 << field
                 starts[field] = start
                 ends[field] = end
-            if is_text and name_follows(value, end):
+            if is_text and three_at(value, end) == NAME_FOLLOWS:
                 start = end + 3
                 continue
             place = after_spaces(value, place)
-            if byte_at(value, place) == CLOSE:
-                break
-            if byte_at(value, place) != COMMA:
+            separator = byte_at(value, place)
+            if separator == CLOSE:
+                self._seen = seen
+                return place + 1 == len(value)
+            if separator != COMMA:
                 return False
-            start = after_spaces(value, place + 1)
-            if byte_at(value, start) != QUOTE:
-                return False
-            start += 1
-        self._seen = seen
-        return place + 1 == len(value)
+            start = begin_of_text(value, place + 1)
+        return False
 
     def _has(self, field: i64) -> bool:
         return (self._seen >> field & 1) != 0
