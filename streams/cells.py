@@ -10,27 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams import buckets
-from streams.contributions import BUNDLES, OPEN, PACKED_DTYPE
-from streams.measures import BUCKET_BASE, NAME_OF, SUM_BASE
+from streams.contributions import PACKED_DTYPE
+from streams.measures import NAME_OF
+from streams.tally import CELL_SHIFT, DIMENSION_BITS, DIMENSION_MASK, MEASURE_BITS, MEASURE_MASK, NEVER, Tally
 
 Int64s: TypeAlias = NDArray[np.int64]
-
-MEASURE_BITS: Final = 15
-DIMENSION_BITS: Final = 21
-_CELL_SHIFT: Final = MEASURE_BITS + DIMENSION_BITS
-MEASURE_MASK: Final = (1 << MEASURE_BITS) - 1
-_DIMENSION_MASK: Final = (1 << DIMENSION_BITS) - 1
 
 RESOLUTIONS: Final[dict[str, int]] = {"minute": 1, "hour": 60}
 """Width of a pane in minutes."""
 
-_BOUNDS: Final = np.array(buckets.BOUNDS_MS)
 _NAMES: Final = np.full(1 << MEASURE_BITS, None, dtype=object)
 """The name of each measure by its number: numpy finds the names of many at once. None of a number that is no measure,
 which no record can be made of."""
@@ -83,45 +76,54 @@ class Entries:
             self.amounts = self.amounts[start:].copy()
 
 
+class Dirty(NamedTuple):
+    """Some cells: minute at which each begins, dimensions, number of entries; and measures and amounts of them all."""
+
+    minutes: Int64s
+    dimensions: Int64s
+    lengths: Int64s
+    measures: Int64s
+    amounts: Int64s
+
+    def named(self) -> Iterator[tuple[int, int, dict[str, int]]]:
+        """Each cell: when it begins (minutes), dimensions, measures by name."""
+        measures = zip(_NAMES[self.measures].tolist(), self.amounts.tolist(), strict=True)
+        cells = zip(self.minutes.tolist(), self.dimensions.tolist(), self.lengths.tolist(), strict=True)
+        for minute, dimensions, length in cells:
+            yield minute, dimensions, dict(islice(measures, length))
+
+
 class Panes:
     """The cells of one resolution: panes of ``width`` minutes, of which the last ``kept`` are kept (None: all)."""
 
-    def __init__(self, width: int, kept: int | None) -> None:
+    def __init__(self, width: int, kept: int | None, first: int = 0, end: int = NEVER) -> None:
+        """Only what counts at a minute from ``first`` to before ``end`` is counted."""
         self.width = width
         self.kept = kept
         self.oldest = 0
         """Number of the oldest pane that is kept."""
         self._entries = Entries()
-        self._gathered: list[tuple[Int64s, Int64s]] = []
+        self._tally = Tally(width, first, end)
         self._dirty: Int64s = np.empty(0, np.int64)
 
     def __len__(self) -> int:
         """How many entries all cells have together."""
         return len(self._entries)
 
-    def add(self, minutes: Int64s, low_keys: Int64s, amounts: Int64s) -> None:
-        """Add amounts; ``low_keys`` hold dimensions and measure. What counts before the oldest pane is left out."""
-        self.gather(minutes, low_keys, amounts)
-        self.settle()
+    def gather(self, packed: bytes, sign: int) -> None:
+        """Packed contributions come (``sign`` 1) or go (-1), to be seen after :meth:`settle`.
 
-    def gather(self, minutes: Int64s, low_keys: Int64s, amounts: Int64s) -> None:
-        """As :meth:`add`, but to be seen after :meth:`settle`: of much, a part that fits in a cache at a time."""
-        kept = minutes >= self.oldest * self.width
-        keys = (minutes[kept] // self.width << _CELL_SHIFT) | low_keys[kept]
-        if len(keys):
-            self._gathered.append(sum_by(keys, amounts[kept], in_runs=False))
+        Those to panes that are kept no more are left out.
+        """
+        self._tally.gather(packed, sign)
 
     def settle(self) -> None:
         """Add what was gathered."""
-        if not self._gathered:
-            return
-        keys, sums = self._gathered[0]
-        if len(self._gathered) > 1:
-            keys, sums = sum_by(*(np.concatenate(parts) for parts in zip(*self._gathered, strict=True)))
-        self._gathered = []
-        changed = sums != 0
-        keys, sums = keys[changed], sums[changed]
-        if len(keys):
+        slots = np.frombuffer(self._tally.take(), np.int64).reshape(-1, 2)
+        slots = slots[slots[:, 1] != 0]
+        if len(slots):
+            slots = slots[np.argsort(slots[:, 0])]
+            keys, sums = slots[:, 0] - 1, slots[:, 1].copy()
             self._entries.add(keys, sums)
             cells = _distinct(keys >> MEASURE_BITS)
             self._dirty = cells if not len(self._dirty) else _distinct(np.sort(np.concatenate((self._dirty, cells))))
@@ -133,10 +135,11 @@ class Panes:
         oldest = minute // self.width - self.kept + 1
         if oldest > self.oldest:
             self.oldest = oldest
-            self._entries.drop_before(oldest << _CELL_SHIFT)
+            self._tally.first = max(self._tally.first, oldest * self.width)
+            self._entries.drop_before(oldest << CELL_SHIFT)
 
-    def take_dirty(self) -> Iterator[tuple[int, int, dict[str, int]]]:
-        """The cells that changed since the last call, whole: start in minutes, dimensions, measures by name."""
+    def take_dirty(self) -> Dirty:
+        """The cells that changed since the last call, whole."""
         cells = self._dirty[self._dirty >= self.oldest << DIMENSION_BITS]
         self._dirty = np.empty(0, np.int64)
         keys, amounts = self._entries.keys, self._entries.amounts
@@ -144,9 +147,8 @@ class Panes:
         lengths = np.searchsorted(keys, (cells + 1) << MEASURE_BITS) - starts
         ends = np.cumsum(lengths)
         places = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
-        measures = zip(_NAMES[keys[places] & MEASURE_MASK].tolist(), amounts[places].tolist(), strict=True)
-        for cell, length in zip(cells.tolist(), lengths.tolist(), strict=True):
-            yield (cell >> DIMENSION_BITS) * self.width, cell & _DIMENSION_MASK, dict(islice(measures, length))
+        minutes = (cells >> DIMENSION_BITS) * self.width
+        return Dirty(minutes, cells & DIMENSION_MASK, lengths, keys[places] & MEASURE_MASK, amounts[places])
 
     def forget_dirty(self) -> None:
         """Take all cells as published."""
@@ -158,16 +160,16 @@ class Panes:
         Two arrays: the low keys (``dimensions << MEASURE_BITS | measure``) in order, and their amounts.
         """
         now = now_minute // self.width
-        keys, amounts = self._entries.between((now - length + 1) << _CELL_SHIFT, (now + 1) << _CELL_SHIFT)
-        return sum_by(keys & ((1 << _CELL_SHIFT) - 1), amounts)
+        keys, amounts = self._entries.between((now - length + 1) << CELL_SHIFT, (now + 1) << CELL_SHIFT)
+        return sum_by(keys & ((1 << CELL_SHIFT) - 1), amounts)
 
     def series(self, now_minute: int, length: int) -> list[dict[int, int]]:
         """The totals of each of the last ``length`` panes over all dimensions, oldest first."""
         now = now_minute // self.width
         first = now - length + 1
-        keys, amounts = self._entries.between(first << _CELL_SHIFT, (now + 1) << _CELL_SHIFT)
+        keys, amounts = self._entries.between(first << CELL_SHIFT, (now + 1) << CELL_SHIFT)
         found: list[dict[int, int]] = [{} for _ in range(length)]
-        by_pane, sums = sum_by((keys >> _CELL_SHIFT << MEASURE_BITS) | (keys & MEASURE_MASK), amounts)
+        by_pane, sums = sum_by((keys >> CELL_SHIFT << MEASURE_BITS) | (keys & MEASURE_MASK), amounts)
         for key, amount in zip(by_pane.tolist(), sums.tolist(), strict=True):
             if amount:
                 found[(key >> MEASURE_BITS) - first][key & MEASURE_MASK] = amount
@@ -190,40 +192,6 @@ def sum_by(keys: Int64s, amounts: Int64s, *, in_runs: bool = True) -> tuple[Int6
 
 def _distinct(in_order: Int64s) -> Int64s:
     return in_order[np.concatenate(([True], in_order[1:] != in_order[:-1]))]
-
-
-def expand(packed: bytes, sign: int) -> tuple[Int64s, Int64s, Int64s]:
-    """Packed contributions (without those of the backlog) as minutes, low keys (dimensions, measure) and amounts."""
-    rows: NDArray[Any] = np.frombuffer(packed, PACKED_DTYPE)
-    what = rows["what"].astype(np.int64)
-    minutes = rows["minute"].astype(np.int64)
-    low = rows["dimensions"].astype(np.int64) << MEASURE_BITS
-    values = rows["value"].astype(np.int64)
-    # By places, not by masks: of most kinds there are few.
-    plain = np.flatnonzero(what < BUCKET_BASE)
-    durations = plain[what[plain] >= SUM_BASE]
-    lengths = values[durations]
-    in_bucket = np.searchsorted(_BOUNDS, lengths, side="right")
-    places = [plain, durations]
-    measures: list[Int64s | int] = [what[plain], BUCKET_BASE * (what[durations] - SUM_BASE + 1) + in_bucket]
-    amounts: list[Int64s] = [values[plain], np.ones(len(durations), np.int64)]
-    bundled = np.flatnonzero((what >= BUCKET_BASE) & (what < OPEN))
-    for bundle in BUNDLES:
-        of_bundle = bundled[what[bundled] == bundle.what]
-        if len(of_bundle):
-            bits = values[of_bundle]
-            for bit, measure in enumerate(bundle.counts):
-                counted = of_bundle[(bits >> bit & 1).astype(np.bool_)]
-                places.append(counted)
-                measures.append(measure)
-                amounts.append(np.ones(len(counted), np.int64))
-            if bundle.score is not None:
-                places.append(of_bundle)
-                measures.append(bundle.score)
-                amounts.append(bits >> len(bundle.counts))
-    all_places = np.concatenate(places)
-    lows = np.concatenate([low[where] | measure for where, measure in zip(places, measures, strict=True)])
-    return minutes[all_places], lows, np.concatenate(amounts) * sign
 
 
 def dimensions_of(packed: bytes) -> set[int]:

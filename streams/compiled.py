@@ -39,9 +39,11 @@ MODULES: Final = (
     "sla",
     "story",
     "summaries",
+    "tally",
     "telling",
     "ticket",
     "timers",
+    "waiting",
     "watermark",
 )
 """What is compiled: the hot path, from an event to the records that are published."""

@@ -27,7 +27,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from struct import Struct
-from sys import intern
 from typing import Final, NamedTuple
 
 import msgspec
@@ -54,7 +53,7 @@ _SEQ: Final = 8
 _DIGEST: Final = 16
 KIND: Final = 24
 """Where in a record its kind stands."""
-_SIGN: Final[i64] = -(2**63)
+SIGN: Final[i64] = -(2**63)
 """What turns ``seq`` into ``seq`` + 2**63, both in 64 bits."""
 ROW: Final = Struct(">Q16xBBHI")
 """What the facts read of a record: at, kind, code, b, c."""
@@ -153,15 +152,20 @@ class Incoming:
         """Its record, with the numbers of its names."""
         writer = self._writer
         writer.truncate(0)
-        write_i64_be(writer, self.at)
-        write_i64_be(writer, self.seq ^ _SIGN)
-        write_i64_be(writer, self.digest)
-        writer.append(u8(self.kind))
-        writer.append(u8(self.code))
-        writer.append(u8(b >> 8))
-        writer.append(u8(b & 255))
-        write_i32_be(writer, i32(c))
+        write_record(writer, self.at, self.seq, self.digest, self.kind, self.code, b, c)
         return writer.getvalue()
+
+
+def write_record(out: BytesWriter, at: i64, seq: i64, digest: i64, kind: i64, code: i64, b: i64, c: i64) -> None:
+    """Write a record; ``b`` and ``c`` are numbers of names."""
+    write_i64_be(out, at)
+    write_i64_be(out, seq ^ SIGN)
+    write_i64_be(out, digest)
+    out.append(u8(kind))
+    out.append(u8(code))
+    out.append(u8(b >> 8))
+    out.append(u8(b & 255))
+    write_i32_be(out, i32(c))
 
 
 def digest_of(event_id: bytes) -> i64:
@@ -178,8 +182,7 @@ def incoming(event: AnyEvent, at: int) -> Incoming:
         kind = MESSAGE
         code = AUTHOR_CODE[event.author] | (INTERNAL if event.visibility == "internal" else 0)
         b = "" if event.channel is UNSET else event.channel
-        # In many tickets, which are to hold one object of it.
-        c = intern(event.author_id)
+        c = event.author_id
     elif type(event) is TicketUpdated:
         kind = UPDATED
         code = 0 if event.status is UNSET else STATUS_CODE[event.status] + 1
@@ -254,7 +257,7 @@ class History:
         place = self._place_of(event.digest)
         if place >= 0 and not erasing:
             at = read_i64_be(records, place)
-            if event.at > at or (event.at == at and event.seq >= read_i64_be(records, place + _SEQ) ^ _SIGN):
+            if event.at > at or (event.at == at and event.seq >= read_i64_be(records, place + _SEQ) ^ SIGN):
                 return KNOWN
             record = self._pack(event)
             self.records = records[:place] + records[place + SIZE :]

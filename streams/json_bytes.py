@@ -77,24 +77,29 @@ class Words:
     def __init__(self, texts: Sequence[str]) -> None:
         """``texts``: of up to 16 ASCII characters each; an empty one is never found."""
         slots = vec[i64]([-1] * (4 * _SLOTS))
+        of_number = vec[i64]([0] * (3 * len(texts)))
         for number, text in enumerate(texts):
             value = text.encode("ascii")
             if not value:
                 continue
-            first, last = _first_word(value, 0, len(value)), _last_word(value, 0, len(value))
+            first, last = first_word(value, 0, len(value)), last_word(value, 0, len(value))
             slot = _slot(first, len(value))
             while slots[slot] >= 0:
                 slot = (slot + 4) % (4 * _SLOTS)
             slots[slot], slots[slot + 1], slots[slot + 2], slots[slot + 3] = number, len(value), first, last
+            place = 3 * number
+            of_number[place], of_number[place + 1], of_number[place + 2] = len(value), first, last
         self._slots = slots
         """Number, length, first and last word of each."""
+        self._of_number = of_number
+        """Length, first and last word of each."""
 
     def find(self, value: bytes, start: i64, end: i64) -> i64:
         """Which of the texts stands from ``start`` to before ``end``; -1 for none."""
         length = end - start
         if length > 2 * _WORD:
             return -1
-        first, last = _first_word(value, start, end), _last_word(value, start, end)
+        first, last = first_word(value, start, end), last_word(value, start, end)
         slots = self._slots
         slot = _slot(first, length)
         while slots[slot] >= 0:
@@ -103,12 +108,24 @@ class Words:
             slot = (slot + 4) % (4 * _SLOTS)
         return -1
 
+    def end_of(self, number: i64, value: bytes, start: i64) -> i64:
+        """Where one of the texts ends that begins at ``start``; -1 where it does not."""
+        of_number = self._of_number
+        end = start + of_number[3 * number]
+        if (
+            end <= len(value)
+            and first_word(value, start, end) == of_number[3 * number + 1]
+            and last_word(value, start, end) == of_number[3 * number + 2]
+        ):
+            return end
+        return -1
+
 
 def _slot(first: i64, length: i64) -> i64:
     return ((first + length) * _SPREAD >> 57 & (_SLOTS - 1)) * 4
 
 
-def _first_word(value: bytes, start: i64, end: i64) -> i64:
+def first_word(value: bytes, start: i64, end: i64) -> i64:
     """Up to eight bytes from ``start`` on, as one number."""
     length = end - start
     if length >= _WORD:
@@ -122,7 +139,7 @@ def _first_word(value: bytes, start: i64, end: i64) -> i64:
     return word
 
 
-def _last_word(value: bytes, start: i64, end: i64) -> i64:
+def last_word(value: bytes, start: i64, end: i64) -> i64:
     """Of more than eight bytes the last eight, as one number."""
     if end - start > _WORD:
         return read_i64_le(value, end - _WORD)

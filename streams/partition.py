@@ -19,7 +19,7 @@ from schemas.events import INPUT_TOPICS, AnyEvent, decode_at
 from schemas.outputs import CELLS, CUSTOMERS, FACTS, HISTORIES, SLA_EVENTS, CustomerContact
 from streams import changelog, compiled, history, ticket
 from streams.backlog import Backlog
-from streams.cells import RESOLUTIONS, Panes, dimensions_of, expand
+from streams.cells import RESOLUTIONS, Panes, dimensions_of
 from streams.config import DomainConfig
 from streams.contributions import PACKED_DTYPE
 from streams.facts import Facts
@@ -32,6 +32,7 @@ from streams.shelf import Shelf, Store
 from streams.telling import Making, Teller
 from streams.ticket import Ticket, Told
 from streams.timers import Timers
+from streams.waiting import Waiting
 from streams.watermark import Watermark
 
 _MINUTE_MS: Final = 60_000
@@ -114,6 +115,8 @@ class Partition:
         # What people are called instead is worked out of whole events.
         self._scanner = Scanner() if compiled.runs() and config.pseudonyms is None else None
         self._touched: dict[bytes, Ticket] = {}
+        self._waiting = Waiting()
+        """New tickets; they are touched, too."""
         self._outdated: dict[bytes, bool] = {}
         """Tickets that are to be derived anew, and whether it is known what they have told."""
         self._left: dict[bytes, int] = {}
@@ -138,6 +141,7 @@ class Partition:
         if not records:
             return
         touched = self._touched
+        waiting = self._waiting
         resting = self._resting
         scanner = self._scanner
         known = 0
@@ -160,7 +164,13 @@ class Partition:
                 reason = f"`at` is {(at - latest) // 1000} s too far ahead"
                 self._refuse(topic, records[place], "future", reason)
                 continue
+            if waiting.add(key, event):
+                if at > newest:
+                    newest = at
+                continue
             held = touched.get(key)
+            if held is None:
+                held = self._taken_out(key)
             is_touched = held is not None
             if held is None:
                 rest = resting.get(key)
@@ -170,7 +180,10 @@ class Partition:
                     self._refuse_late(topic, records[place], self._left[key])
                     continue
                 else:
-                    held = ticket.new()
+                    waiting.begin(key, event)
+                    if at > newest:
+                        newest = at
+                    continue
             try:
                 added = held.history.take(event)
             except HistoryFullError as error:
@@ -188,6 +201,16 @@ class Partition:
         self.counters.duplicates += known
         if newest:
             self.watermark.saw(topic, newest)
+
+    def _taken_out(self, key: bytes) -> Ticket | None:
+        """The ticket that waited, of which too many events have come for that."""
+        found = self._waiting.take_out(key)
+        if found is None:
+            return None
+        held, known = found
+        self.counters.duplicates += known
+        self._touched[key] = held
+        return held
 
     def hear(self, records: Sequence[Message]) -> None:
         """Take in what customers' other tickets say (``CONTACTS``) of tickets."""
@@ -293,7 +316,7 @@ class Partition:
     @property
     def pending(self) -> int:
         """How much a cut would deal with: tickets, and refused records, of which a large one counts as many."""
-        return len(self._touched) + self._refused_weight
+        return len(self._touched) + len(self._waiting) + self._refused_weight
 
     @property
     def outdated(self) -> int:
@@ -308,6 +331,15 @@ class Partition:
         """
         now = self.watermark.value
         making = Making()
+        waiting, self._waiting = self._waiting, Waiting()
+        for number, key in enumerate(waiting.keys):
+            found = waiting.ticket(number)
+            if found is not None:
+                held, known = found
+                self.counters.duplicates += known
+                self._cut_ticket(key, held, now, may_leave, making)
+                if len(making.added) + len(making.withdrawn) >= _COUNTED_AT_ONCE:
+                    self._gather_made(making)
         # Another one from here on: a dictionary that was emptied is still as large.
         touched, self._touched = self._touched, {}
         while touched:
@@ -371,8 +403,7 @@ class Partition:
     def _cells(self, now: int) -> list[Output]:
         cells: list[Output] = []
         for resolution, panes in self.panes.items():
-            for minute, number, measures in panes.take_dirty():
-                cells.append(self._cell_records.record(resolution, minute * _MINUTE_MS, now, number, measures))
+            cells += self._cell_records.records(resolution, now, panes.take_dirty())
         return cells
 
     def count(self, added: bytes) -> None:
@@ -388,12 +419,9 @@ class Partition:
 
     def _gather(self, packed: bytes, sign: int) -> None:
         """Packed contributions join (``sign`` 1) or leave (-1) the cells and the backlog, with :meth:`_settle`."""
-        for begin in range(0, len(packed), _COUNTED_AT_ONCE):
-            part = packed[begin : begin + _COUNTED_AT_ONCE]
-            minutes, low_keys, amounts = expand(part, sign)
-            for panes in self.panes.values():
-                panes.gather(minutes, low_keys, amounts)
-            self.backlog.gather(part, sign)
+        for panes in self.panes.values():
+            panes.gather(packed, sign)
+        self.backlog.gather(packed, sign)
 
     def _settle(self) -> None:
         for panes in self.panes.values():

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.attributes import Dimensions
-from streams.cells import MEASURE_BITS, MEASURE_MASK, sum_by
+from streams.cells import sum_by
 from streams.contributions import UNANSWERED
 from streams.figures import HOUR_WINDOWS, MINUTE_WINDOWS, WINDOWS_SECONDS
 from streams.history import STATUSES
 from streams.live import ALL, OTHER, SLA_STATES, BacklogAge, Group, LiveFigures
 from streams.measures import COUNT_ID, TARGETS
 from streams.partition import Partition
+from streams.tally import MEASURE_BITS, MEASURE_MASK
 
 Int64s: TypeAlias = NDArray[np.int64]
 

@@ -8,7 +8,6 @@ property test). Interpreted it would be far slower than that, so it is for the c
 
 from __future__ import annotations
 
-from sys import intern
 from typing import Final, get_args
 
 from librt.strings import BytesWriter
@@ -59,7 +58,6 @@ from streams.json_bytes import (
 )
 from streams.patches import CODES, CREATION
 
-_intern: Final = intern
 _FIRST_CODE: Final[i64] = ord(CODES[0])
 _CREATION: Final[i64] = ord(CREATION)
 
@@ -118,6 +116,8 @@ class Scanner:
         self._starts = vec[i64]([0] * len(_FIELDS))
         """Where the values of the known fields begin; before which bytes they end."""
         self._ends = vec[i64]([0] * len(_FIELDS))
+        self._followers = vec[i64]([0] * (len(_FIELDS) + 1))
+        """Which field came last time after each (from the second on) and at the beginning: mostly it does so again."""
         self._instants = Instants()
         self._seen: i64 = 0
         """A bit for each known field that the record has."""
@@ -153,18 +153,26 @@ class Scanner:
 
     def _find_fields(self, value: bytes) -> bool:
         """Note where the known fields stand; whether it is an object, and nothing but spaces between what is in it."""
-        starts, ends = self._starts, self._ends
+        starts, ends, followers = self._starts, self._ends, self._followers
         seen: i64 = 0
         if byte_at(value, 0) != OPEN:
             return False
+        follows: i64 = 0
         start = begin_of_text(value, 1)
         while start >= 0:
-            end = end_of_text(value, start)
-            if end < 0:
-                return False
-            field = _NAMES.find(value, start, end)
+            field = followers[follows]
+            end = _NAMES.end_of(field, value, start)
             # Nearly always no space is between them.
-            is_text = three_at(value, end) == TEXT_FOLLOWS
+            is_text = end >= 0 and three_at(value, end) == TEXT_FOLLOWS
+            if not is_text:
+                end = end_of_text(value, start)
+                if end < 0:
+                    return False
+                field = _NAMES.find(value, start, end)
+                is_text = three_at(value, end) == TEXT_FOLLOWS
+                if field >= 0:
+                    followers[follows] = field
+            follows = field + 1
             if is_text:
                 start = end + 3
             else:
@@ -234,7 +242,7 @@ class Scanner:
             return False
         event.code = author | INTERNAL * visibility
         event.b = self._text(value, _CHANNEL)
-        event.c = _intern(self._text(value, _AUTHOR_ID))
+        event.c = self._text(value, _AUTHOR_ID)
         return True
 
     def _survey(self, value: bytes, event: Incoming) -> bool:
@@ -282,5 +290,4 @@ class Scanner:
                 write_part(patch, value, self._starts[field] - 1, self._ends[field] + 1)
                 separator = COMMA
         patch.append(CLOSE)
-        # The same text in many patches is one object.
-        return _intern(patch.getvalue().decode())
+        return patch.getvalue().decode()

@@ -84,6 +84,8 @@ class Shelf:
         """Numbers of buffers that may be given again."""
         self._written: i64 = 0
         self._in_use: i64 = 0
+        self._writer = BytesWriter()
+        """Memory in which buffers are written, one after the other."""
 
     def __len__(self) -> int:
         """How many values. Goes through what was put last."""
@@ -200,6 +202,7 @@ class Shelf:
         """Write what was put last as a buffer, however little it is, unless there is hardly anything here."""
         if self._packer is not None:
             self._settle(1)
+        self._writer = BytesWriter()
 
     def _settle(self, least: i64) -> None:
         """Write what was put last as a buffer, where it takes so much: most may have been replaced there already."""
@@ -212,7 +215,7 @@ class Shelf:
             return
         self._make_room(len(fresh))
         number = self._begin_chunk()
-        writer = BytesWriter()
+        writer = self._writer
         for key, value in fresh.items():
             key_length: i64 = len(key)
             length: i64 = len(value)
@@ -220,7 +223,6 @@ class Shelf:
             if offset and offset + _HEADER_BYTES + key_length + length > _CHUNK:
                 self._end_chunk(number, writer)
                 number = self._begin_chunk()
-                writer = BytesWriter()
                 offset = 0
             write_i64_le(writer, key_length << _KEY_SHIFT | length)
             writer.write(key)
@@ -276,6 +278,7 @@ class Shelf:
             self._empty.append(number)
             return
         self._chunks[number] = writer.getvalue()
+        writer.truncate(0)
         self._used[number] = size
         self._written += size
         self._in_use += size

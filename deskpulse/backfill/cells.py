@@ -15,12 +15,10 @@ from deskpulse.recompute.ticket_rows import Message
 from deskpulse.recompute.tickets import Tickets
 from deskpulse.verify.differences import HOUR_CELLS, MINUTE_CELLS, Differences, instant
 from schemas.outputs import ATTRIBUTES, CELLS, Cell
-from streams.cells import RESOLUTIONS, Panes, expand
+from streams.cells import RESOLUTIONS, Panes
 
 KINDS: Final = {"minute": MINUTE_CELLS, "hour": HOUR_CELLS}
 _MINUTE_MS: Final = 60_000
-_PACKED_AT_ONCE: Final = 4_000_000
-"""Bytes of contributions that are added together: adding one costs as much as adding many."""
 _ROWS_AT_ONCE: Final = 10_000
 _NOTHING: Final = HeldCell(-1, {})
 
@@ -31,30 +29,22 @@ class Sums:
     def __init__(self, period: Period) -> None:
         self.panes: dict[int, dict[str, Panes]] = {}
         self._first, self._end = period.since_ms // _MINUTE_MS, period.until_ms // _MINUTE_MS
-        self._waiting: dict[int, list[bytes]] = {}
-        self._waiting_bytes = 0
 
     def add(self, partition: int, packed: bytes) -> None:
-        """Count what a ticket contributes (``streams.contributions.pack``)."""
-        self._waiting.setdefault(partition, []).append(packed)
-        self._waiting_bytes += len(packed)
-        if self._waiting_bytes > _PACKED_AT_ONCE:
-            self.finish()
+        """Count what a ticket contributes (``streams.contributions``)."""
+        of_partition = self.panes.get(partition)
+        if of_partition is None:
+            of_partition = self.panes[partition] = {
+                name: Panes(width, None, self._first, self._end) for name, width in RESOLUTIONS.items()
+            }
+        for panes in of_partition.values():
+            panes.gather(packed, 1)
 
     def finish(self) -> None:
-        """Count what is not counted yet."""
-        for partition, some in self._waiting.items():
-            packed = b"".join(some)
-            if not packed:
-                continue
-            minutes, low_keys, amounts = expand(packed, 1)
-            inside = (minutes >= self._first) & (minutes < self._end)
-            of_partition = self.panes.setdefault(
-                partition, {name: Panes(width, None) for name, width in RESOLUTIONS.items()}
-            )
+        """Let what was added be seen."""
+        for of_partition in self.panes.values():
             for panes in of_partition.values():
-                panes.add(minutes[inside], low_keys[inside], amounts[inside])
-        self._waiting, self._waiting_bytes = {}, 0
+                panes.settle()
 
 
 class Change(NamedTuple):
@@ -83,7 +73,7 @@ def changes(wanted: Panes | None, held: cell_rows.Panes, tickets: Tickets, since
     ``wanted`` are looked at once; what lies before ``since_ms`` is left out.
     """
     seen: set[tuple[int, Values]] = set()
-    for minute, number, measures in () if wanted is None else wanted.take_dirty():
+    for minute, number, measures in () if wanted is None else wanted.take_dirty().named():
         pane_ms, values = minute * _MINUTE_MS, whole(tickets.teller.dimensions, number)
         seen.add((pane_ms, values))
         cell = held.get(pane_ms, {}).get(values, _NOTHING)

@@ -19,7 +19,7 @@ from schemas.events import AnyEvent, TicketCreated, TicketUpdated, decode
 from schemas.outputs import TicketFacts
 from streams.attributes import AttributeGraph, Dimensions
 from streams.batch import Told, batch
-from streams.cells import RESOLUTIONS, Panes, expand
+from streams.cells import RESOLUTIONS, Panes
 from streams.config import DomainConfig
 from streams.contributions import contributions
 
@@ -144,9 +144,10 @@ def _hours(
     for tickets, sign in ((after, 1), (before, -1)):
         packed = b"".join(contributions(told.facts, config.policies.business) for told in tickets.values())
         if packed:
-            panes.add(*expand(packed, sign))
+            panes.gather(packed, sign)
+    panes.settle()
     hours: dict[int, list[dict[str, Any]]] = {}
-    for minute, number, measures in panes.take_dirty():
+    for minute, number, measures in panes.take_dirty().named():
         if measures:
             cell = {"dimensions": graph.dimensions.named(number), "measures": measures}
             hours.setdefault(minute * 60_000, []).append(cell)

@@ -1,0 +1,294 @@
+"""Events of new tickets, packed while they wait for the cut that derives them.
+
+In a backlog nearly all events are of tickets that are not known yet. As objects of their tickets they would lie all
+over the memory, and each event that comes would wait for some of them to be there; here one is a row of five numbers
+behind the row of the event before it, whatever ticket that was of.
+"""
+
+from __future__ import annotations
+
+from random import getrandbits
+from typing import Final
+
+from librt.strings import BytesWriter
+from librt.vecs import vec
+from mypy_extensions import i64
+
+from streams import history, ticket
+from streams.history import DELETED, Incoming, write_record
+from streams.json_bytes import first_word, last_word
+from streams.ticket import Ticket
+
+_ROW: Final = 5
+"""Numbers of a row: ``at``, ``seq``, digest, what (the numbers of its names, kind, code), place of the row before."""
+_CHUNK_BITS: Final = 10
+_CHUNK_ROWS: Final = 1 << _CHUNK_BITS
+_CHUNK_MASK: Final = _CHUNK_ROWS - 1
+_NAME_BITS: Final = 24
+_NAME_MASK: Final = (1 << _NAME_BITS) - 1
+_NO_ROW: Final = -1
+_COUNT_BITS: Final = 8
+_COUNT_MASK: Final = (1 << _COUNT_BITS) - 1
+_SLOT: Final = 4
+"""Numbers of a slot: a ticket's number + 1 (0: none), first and last word and length of its key."""
+_FEW_BITS: Final = 8
+_SHORT_KEY: Final = 16
+"""A key of so many bytes is told by its two words and its length."""
+_NONE: Final = -1
+MOST_EVENTS: Final = 48
+"""Of one ticket: their names are never too many or too long for its history (:class:`history.HistoryFullError`)."""
+
+
+class Waiting:
+    """The new tickets of one partition, until a cut."""
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+        """Of all tickets, in the order in which they came, also of those that were taken out."""
+        self._out = 0
+        """How many were taken out."""
+        # As long as nobody knows them, nobody can make keys that meet in the table.
+        self._first_factor: i64 = getrandbits(62) | 1
+        self._last_factor: i64 = getrandbits(62) | 1
+        self._make_slots(_FEW_BITS)
+        self._ends = vec[i64]([0] * (1 << _FEW_BITS - 1))
+        """Of each ticket the place of its last row, and below that how many there are; 0 where it was taken out."""
+        self._chunks: list[vec[i64]] = []
+        self._rows = vec[i64]()
+        """The last chunk."""
+        self._row_count: i64 = 0
+        self._name_numbers: dict[str, int] = {"": 0}
+        self._names: list[str] = [""]
+        self._event = Incoming(0, 0, 0, 0, 0, "", "")
+        self._of_one = vec[i64]([0] * (_ROW * MOST_EVENTS))
+        """Rows of one ticket."""
+        self._order = vec[i64]([0] * MOST_EVENTS)
+        """Where in it each row begins, in history order."""
+        self._numbers = vec[i64]([0] * (2 * MOST_EVENTS))
+        """The numbers here of one ticket's names."""
+        self._writer = BytesWriter()
+
+    def __len__(self) -> int:
+        """How many tickets wait."""
+        return len(self.keys) - self._out
+
+    def add(self, key: bytes, event: Incoming) -> bool:
+        """Add an event of a ticket that waits already; False where none does, or too many of its events."""
+        number = self._slots[self._find(key)] - 1
+        if number < 0:
+            return False
+        end = self._ends[number]
+        count = end & _COUNT_MASK
+        if count == 0 or count >= MOST_EVENTS:
+            return False
+        self._ends[number] = self._put(event, end >> _COUNT_BITS) << _COUNT_BITS | (count + 1)
+        return True
+
+    def begin(self, key: bytes, event: Incoming) -> None:
+        """Add the first event of a ticket that does not wait and was not taken out."""
+        number: i64 = len(self.keys)
+        if number == len(self._ends):
+            self._lengthen()
+        slot = self._find(key)
+        slots = self._slots
+        slots[slot] = number + 1
+        slots[slot + 1] = first_word(key, 0, len(key))
+        slots[slot + 2] = last_word(key, 0, len(key))
+        slots[slot + 3] = len(key)
+        self.keys.append(key)
+        self._ends[number] = self._put(event, _NO_ROW) << _COUNT_BITS | 1
+
+    def take_out(self, key: bytes) -> tuple[Ticket, int] | None:
+        """As :meth:`ticket`, of the ticket of a key, which then waits here no more; None where it did not."""
+        number = self._slots[self._find(key)] - 1
+        if number < 0:
+            return None
+        found = self.ticket(number)
+        if found is not None:
+            self._ends[number] = 0
+            self._out += 1
+        return found
+
+    def ticket(self, number: i64) -> tuple[Ticket, int] | None:
+        """The ticket of a key's place in :attr:`keys`, and how many of its events were there already.
+
+        None where it was taken out.
+        """
+        end = self._ends[number]
+        count = end & _COUNT_MASK
+        if count == 0:
+            return None
+        known = 0
+        if self._collect(end >> _COUNT_BITS, count):
+            held = self._distinct(count)
+        else:
+            held = ticket.new()
+            for place in range(count):
+                if held.history.take(self._event_of(_ROW * place)) != history.ADDED:
+                    known += 1
+        held.changed = True
+        return held, known
+
+    def _collect(self, place: i64, count: i64) -> bool:
+        """Copy a ticket's rows, as they came, and note their order; whether they are as :meth:`_distinct` needs them.
+
+        Of another event under an id that was there, and of a deletion, the history decides what they mean.
+        """
+        mine = self._of_one
+        are_distinct = True
+        row = _ROW * count
+        while row > 0:
+            row -= _ROW
+            rows = self._chunks[place >> _CHUNK_BITS]
+            begin = _ROW * (place & _CHUNK_MASK)
+            mine[row] = rows[begin]
+            mine[row + 1] = rows[begin + 1]
+            mine[row + 2] = rows[begin + 2]
+            mine[row + 3] = rows[begin + 3]
+            place = rows[begin + 4]
+        order = self._order
+        number: i64 = 0
+        while number < count:
+            row = _ROW * number
+            if mine[row + 3] >> 8 & 0xFF == DELETED:
+                are_distinct = False
+            before = number
+            while before > 0 and self._is_before(row, order[before - 1]):
+                order[before] = order[before - 1]
+                before -= 1
+            order[before] = row
+            other: i64 = 0
+            while other < row:
+                if mine[other + 2] == mine[row + 2]:
+                    are_distinct = False
+                other += _ROW
+            number += 1
+        return are_distinct
+
+    def _is_before(self, row: i64, other: i64) -> bool:
+        """Whether a row comes before another in history order."""
+        mine = self._of_one
+        if mine[row] != mine[other]:
+            return mine[row] < mine[other]
+        if mine[row + 1] != mine[other + 1]:
+            return mine[row + 1] < mine[other + 1]
+        # As bytes compare.
+        return (mine[row + 2] ^ history.SIGN) < (mine[other + 2] ^ history.SIGN)
+
+    def _distinct(self, count: i64) -> Ticket:
+        mine, order, writer = self._of_one, self._order, self._writer
+        writer.truncate(0)
+        names: list[str] = []
+        number: i64 = 0
+        while number < count:
+            row = order[number]
+            what = mine[row + 3]
+            b = self._own_number(what >> 16 + _NAME_BITS & _NAME_MASK, names)
+            c = self._own_number(what >> 16 & _NAME_MASK, names)
+            write_record(writer, mine[row], mine[row + 1], mine[row + 2], what >> 8 & 0xFF, what & 0xFF, b, c)
+            number += 1
+        return ticket.new(names, writer.getvalue())
+
+    def _own_number(self, name: i64, names: list[str]) -> i64:
+        """The number that a name has in its ticket, whose names so far are these."""
+        if name == 0:
+            return 0
+        numbers = self._numbers
+        known: i64 = len(names)
+        place: i64 = 0
+        while place < known:
+            if numbers[place] == name:
+                return place + 1
+            place += 1
+        numbers[known] = name
+        names.append(self._names[name])
+        return known + 1
+
+    def _event_of(self, row: i64) -> Incoming:
+        mine, event = self._of_one, self._event
+        what = mine[row + 3]
+        event.at = mine[row]
+        event.seq = mine[row + 1]
+        event.digest = mine[row + 2]
+        event.kind = what >> 8 & 0xFF
+        event.code = what & 0xFF
+        event.b = self._names[what >> 16 + _NAME_BITS & _NAME_MASK]
+        event.c = self._names[what >> 16 & _NAME_MASK]
+        return event
+
+    def _put(self, event: Incoming, before: i64) -> i64:
+        """The place of its row."""
+        place = self._row_count
+        row = _ROW * (place & _CHUNK_MASK)
+        if row == 0:
+            self._rows = vec[i64]([0] * (_ROW * _CHUNK_ROWS))
+            self._chunks.append(self._rows)
+        rows = self._rows
+        rows[row] = event.at
+        rows[row + 1] = event.seq
+        rows[row + 2] = event.digest
+        names = self._number_of(event.b) << _NAME_BITS | self._number_of(event.c)
+        rows[row + 3] = names << 16 | event.kind << 8 | event.code
+        rows[row + 4] = before
+        self._row_count = place + 1
+        return place
+
+    def _number_of(self, name: str) -> i64:
+        if not name:
+            return 0
+        number = self._name_numbers.get(name)
+        if number is None:
+            number = self._name_numbers[name] = len(self._names)
+            self._names.append(name)
+        return number
+
+    def _find(self, key: bytes) -> i64:
+        """Where in the table a key stands, or would stand."""
+        length: i64 = len(key)
+        first, last = first_word(key, 0, length), last_word(key, 0, length)
+        slots = self._slots
+        slot = self._home(first, last, length)
+        while slots[slot] != 0:
+            if (
+                slots[slot + 1] == first
+                and slots[slot + 2] == last
+                and slots[slot + 3] == length
+                and (length <= _SHORT_KEY or self.keys[slots[slot] - 1] == key)
+            ):
+                return slot
+            slot = (slot + _SLOT) & self._mask
+        return slot
+
+    def _home(self, first: i64, last: i64, length: i64) -> i64:
+        mixed = (first + length) * self._first_factor + last * self._last_factor
+        return (mixed ^ mixed >> 32) * self._first_factor >> self._shift & self._mask
+
+    def _make_slots(self, bits: i64) -> None:
+        self._bits: i64 = bits
+        self._slots = vec[i64]([0] * (_SLOT << bits))
+        self._mask: i64 = (_SLOT << bits) - _SLOT
+        self._shift: i64 = 62 - bits
+
+    def _lengthen(self) -> None:
+        """Have room for twice as many tickets."""
+        ends = self._ends
+        size: i64 = len(ends)
+        self._ends = vec[i64]([0] * (2 * size))
+        number: i64 = 0
+        while number < size:
+            self._ends[number] = ends[number]
+            number += 1
+        before = self._slots
+        self._make_slots(self._bits + 1)
+        slots = self._slots
+        place: i64 = 0
+        while place < len(before):
+            if before[place] != 0:
+                slot = self._home(before[place + 1], before[place + 2], before[place + 3])
+                while slots[slot] != 0:
+                    slot = (slot + _SLOT) & self._mask
+                slots[slot] = before[place]
+                slots[slot + 1] = before[place + 1]
+                slots[slot + 2] = before[place + 2]
+                slots[slot + 3] = before[place + 3]
+            place += _SLOT
