@@ -20,7 +20,8 @@ HISTORIES: Final = "support.histories"
 """The changelog of the state: compacted, one record per touched ticket per commit, keyed like the events."""
 
 CUSTOMERS: Final = "support.customers"
-"""What each ticket tells of itself to its customer's other tickets (``CustomerTicket``), keyed by customer."""
+"""What tickets tell of themselves to their customers' other tickets: lists of pairs of a customer's id and a
+``CustomerTicket``, in the partition of these customers, without a key (``streams.letters``)."""
 CONTACTS: Final = "support.contacts"
 """What a customer's other tickets say of a ticket (``CustomerContact``), keyed by ticket."""
 CUSTOMER_TICKETS: Final = "support.customer-tickets"

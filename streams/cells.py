@@ -119,11 +119,11 @@ class Panes:
 
     def settle(self) -> None:
         """Add what was gathered."""
-        slots = np.frombuffer(self._tally.take(), np.int64).reshape(-1, 2)
-        slots = slots[slots[:, 1] != 0]
-        if len(slots):
-            slots = slots[np.argsort(slots[:, 0])]
-            keys, sums = slots[:, 0] - 1, slots[:, 1].copy()
+        pairs = np.frombuffer(self._tally.take(), np.int64).reshape(-1, 2)
+        pairs = pairs[pairs[:, 1] != 0]
+        if len(pairs):
+            pairs = pairs[np.argsort(pairs[:, 0])]
+            keys, sums = pairs[:, 0].copy(), pairs[:, 1].copy()
             self._entries.add(keys, sums)
             cells = _distinct(keys >> MEASURE_BITS)
             self._dirty = cells if not len(self._dirty) else _distinct(np.sort(np.concatenate((self._dirty, cells))))

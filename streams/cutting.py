@@ -16,9 +16,10 @@ from schemas.outputs import (
     LATE,
     WOULD_CHANGE_HEADER,
 )
-from streams.commit import ANY_PARTITION, Annotated, Cut
+from streams.commit import Annotated, Cut
 from streams.dead_letters import why_and_where
 from streams.kept import KeptPartition
+from streams.letters import letters
 from streams.offsets import Offsets
 from streams.partition import Refused
 from streams.published import Output
@@ -30,7 +31,9 @@ _MANY_RECORDS: Final = 10_000
 class Cutting:
     """One transaction: cuts of partitions, each whole and with its own offsets."""
 
-    def __init__(self) -> None:
+    def __init__(self, partitions: int) -> None:
+        """``partitions``: so many each topic has."""
+        self._partitions = partitions
         self._records: list[tuple[str, int, list[Output]]] = []
         self._annotated: list[Annotated] = []
         self._offsets: dict[tuple[str, int], int] = {}
@@ -48,10 +51,9 @@ class Cutting:
         changed = partition.pending or customers.pending
         if partition.pending:
             published = partition.cut(may_leave=may_leave)
-            self._records += [
-                (topic, ANY_PARTITION if topic == CUSTOMERS else number, outputs)
-                for topic, outputs in published.records.items()
-            ]
+            told = published.records.pop(CUSTOMERS, [])
+            self._records += [(CUSTOMERS, of, made) for of, made in letters(told, self._partitions).items()]
+            self._records += [(topic, number, outputs) for topic, outputs in published.records.items()]
             self._annotated += [annotated(number, refused) for refused in published.refused]
             histories = published.records.get(HISTORIES, [])
         if customers.pending:

@@ -37,6 +37,7 @@ from streams.dead_letters import DeadLetterLimit
 from streams.deadlines import COMMIT_SECONDS
 from streams.failures import CommitExpelledError
 from streams.kept import KeptPartition, OpenDisk, open_disk
+from streams.letters import opened
 from streams.live import Health, LiveFigures, SlaLabels
 from streams.offsets import READ_TOPICS, Offsets
 from streams.pace import DUE_SECONDS, Pace
@@ -141,6 +142,8 @@ class Processor:
         self._due = False
         """Something became due since the last cut that agreements may be about."""
         self._inner_read = self._inner_told = 0
+        self._topic_partitions = 1
+        """How many each topic has, as it was when partitions were assigned."""
         self._offsets = Offsets(lambda tp: self._consumer.start_offset(tp))
         self._drops = 0
         """How often all state was let go: what was cut before that is the next owner's to commit."""
@@ -169,7 +172,9 @@ class Processor:
         if topic == CONTACTS:
             self._partitions[number].hear(cast(Any, batch))
         elif topic == CUSTOMERS:
-            self._kept[number].customers.apply([(cast(bytes, r.key()), cast(bytes, r.value())) for r in batch])
+            customers = self._kept[number].customers
+            for record in batch:
+                customers.apply(opened(cast(bytes, record.key()), cast(bytes, record.value())))
         else:
             latest_ms = None if self.config.event_clock else self._clock_ms() + self.config.max_future_ms
             partition = self._partitions[number]
@@ -334,11 +339,11 @@ class Processor:
         Usually they share a transaction. What is much, as when catching up, has several, so that not all of it has to
         be held at once. ``prove``: also partitions without a change have an offset in it.
         """
-        made = Cutting()
+        made = Cutting(self._topic_partitions)
         for number, partition in list(self._partitions.items()):
             if made.is_large:
                 yield made.done()
-                made = Cutting()
+                made = Cutting(self._topic_partitions)
             if self._partitions.get(number) is not partition:
                 return  # Lost meanwhile, and with it all others.
             made.add(number, self._kept[number], self._offsets, may_leave=self._may_leave(partition), prove=prove)
@@ -406,6 +411,7 @@ class Processor:
     def _open(self, numbers: set[int]) -> dict[int, KeptPartition]:
         folder, domain = self.config.state_folder, self.config.domain
         identities = {} if folder is None else self._changelogs.topic_ids(CHANGELOGS)
+        self._topic_partitions = self._changelogs.partitions(CUSTOMERS)
         found = {}
         for number in sorted(numbers):
             watermark = Watermark(INPUT_TOPICS, self.config.grace_ms, self.config.event_clock)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 from confluent_kafka import KafkaException, Message, TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[attr-defined]  # as in streams.clients
 from faust.types import TP
 
 from streams.clients import ClientSettings, Deadline, Reasons, UnansweredError, client_config, make_consumer, metadata
@@ -51,6 +51,9 @@ class Changelogs(Protocol):
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         """See :func:`topic_ids`."""
 
+    def partitions(self, topic: str) -> int:
+        """See :func:`partitions`."""
+
 
 class KafkaChangelogs:
     """The changelogs on Kafka."""
@@ -69,6 +72,10 @@ class KafkaChangelogs:
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         """See :func:`topic_ids`."""
         return topic_ids(self._config, topics)
+
+    def partitions(self, topic: str) -> int:
+        """See :func:`partitions`."""
+        return partitions(self._config, topic)
 
 
 async def read_to_end(
@@ -166,9 +173,23 @@ def topic_ids(config: ClientSettings, topics: Sequence[str], timeout_seconds: fl
     return {topic: str(found[topic].result(timeout_seconds).topic_id) for topic in topics}
 
 
+def partitions(config: ClientSettings, topic: str, timeout_seconds: float = 30.0) -> int:
+    """How many partitions a topic has. Blocks. Raises :class:`RestoreError`."""
+    try:
+        known = _asked(config, timeout_seconds)[1].topics.get(topic)
+    except UnansweredError as error:
+        raise RestoreError(f"the brokers did not say how many partitions {topic} has: {error}") from error
+    if known is None or not known.partitions:
+        raise RestoreError(f"topic {topic!r} is not on the broker; `deskpulse topics` creates it")
+    return len(known.partitions)
+
+
 def _admin(config: ClientSettings, timeout_seconds: float) -> AdminClient:
+    return _asked(config, timeout_seconds)[0]
+
+
+def _asked(config: ClientSettings, timeout_seconds: float) -> tuple[AdminClient, ClusterMetadata]:
     reasons = Reasons()
     admin = AdminClient(client_config(config, fixed={"error_cb": reasons}))
     # What a client is asked before it knows the brokers may go down with its first connection, and takes seconds more.
-    metadata(admin, reasons, Deadline(timeout_seconds))
-    return admin
+    return admin, metadata(admin, reasons, Deadline(timeout_seconds))

@@ -26,7 +26,8 @@ DIMENSION_MASK: Final = (1 << DIMENSION_BITS) - 1
 
 _ROW_BYTES: Final = PACKED_DTYPE.itemsize
 NEVER: Final = 2**62
-_FEW_BITS: Final = 9
+_FEW_BITS: Final = 4
+_NO_PANE: Final = -1
 _SPREAD: Final[i64] = 0x1E37_79B9_7F4A_7C15
 _FIRST_BUNDLE: Final[i64] = min(bundle.what for bundle in BUNDLES)
 _BUNDLE_ITEMS: Final = 16
@@ -44,33 +45,69 @@ def _bundle_table() -> list[int]:
     return table
 
 
+class _Pane:
+    """The sums of one pane: a hash table."""
+
+    def __init__(self) -> None:
+        self._make(_FEW_BITS)
+
+    def _make(self, bits: i64) -> None:
+        """Begin a table of ``2**bits`` slots."""
+        self.slots = vec[i64]([0] * (1 << bits + 1))
+        """Key + 1 and sum; two zeros where nothing is."""
+        self.used: i64 = 0
+        self._bits: i64 = bits
+        self._mask: i64 = (1 << bits + 1) - 2
+        self._shift: i64 = 63 - bits
+
+    def add(self, key: i64, amount: i64) -> None:
+        slots = self.slots
+        place = key * _SPREAD >> self._shift & self._mask
+        key += 1
+        while slots[place] != key:
+            if slots[place] == 0:
+                slots[place] = key
+                self.used += 1
+                break
+            place = (place + 2) & self._mask
+        slots[place + 1] += amount
+        if self.used << 1 > self._mask >> 1:
+            self._grow()
+
+    def _grow(self) -> None:
+        before = self.slots
+        self._make(self._bits + 1)
+        place: i64 = 0
+        end: i64 = len(before)
+        while place < end:
+            if before[place] != 0:
+                self.add(before[place] - 1, before[place + 1])
+            place += 2
+
+
 class Tally:
-    """The sums of one resolution, with panes of ``width`` minutes."""
+    """The sums of one resolution, with panes of ``width`` minutes.
+
+    Each pane has a table of its own: tickets that come after each other contribute to the same few panes.
+    """
 
     def __init__(self, width: int, first: int = 0, end: int = NEVER) -> None:
         """Count what counts at minutes (since 1970) from ``first`` to before ``end``, and leave out the rest."""
         self.width: i64 = width
         self.first: i64 = first
         self._end: i64 = end
+        self._panes: dict[int, _Pane] = {}
         self._bundles = vec[i64](_bundle_table())
         self._bounds = vec[i64]([ceil(bound) for bound in buckets.BOUNDS_MS])
         """Whole milliseconds from which a duration is in the next bucket."""
-        self._make(_FEW_BITS)
-
-    def _make(self, bits: i64) -> None:
-        """Begin a table of ``2**bits`` slots."""
-        self._slots = vec[i64]([0] * (1 << bits + 1))
-        """Key + 1 and sum; two zeros where nothing is."""
-        self._mask: i64 = (1 << bits + 1) - 2
-        self._shift: i64 = 63 - bits
-        self._bits: i64 = bits
-        self._used: i64 = 0
 
     def gather(self, packed: bytes, sign: int) -> None:
         """Packed contributions come (``sign`` 1) or go (-1); those to the backlog are passed over."""
         number: i64 = len(packed) // _ROW_BYTES
         times: i64 = sign
         place: i64 = 0
+        of_pane: i64 = _NO_PANE
+        pane = _NOTHING
         while number > 0:
             number -= 1
             when = read_i64_le(packed, place)
@@ -81,33 +118,56 @@ class Tally:
             place += _ROW_BYTES
             if what >= OPEN or minute < self.first or minute >= self._end:
                 continue
-            key = minute // self.width << CELL_SHIFT | low
+            wanted = minute // self.width
+            if wanted != of_pane:
+                of_pane = wanted
+                pane = self._pane(wanted)
             if what < SUM_BASE:
-                self._add(key | what, times * value)
+                pane.add(low | what, times * value)
             elif what < BUCKET_BASE:
-                self._add(key | what, times * value)
-                self._add(key | BUCKET_BASE * (what - SUM_BASE + 1) + self._bucket(value), times)
+                pane.add(low | what, times * value)
+                pane.add(low | BUCKET_BASE * (what - SUM_BASE + 1) + self._bucket(value), times)
             else:
-                self._add_bundle(key, _BUNDLE_ITEMS * (what - _FIRST_BUNDLE), value, times)
+                self._add_bundle(pane, low, _BUNDLE_ITEMS * (what - _FIRST_BUNDLE), value, times)
 
     def take(self) -> memoryview:
-        """Pairs of key + 1 and its sum, in no order; a sum of 0 is none. Begins anew."""
-        taken = self._slots
-        if self._used:
-            self._make(_FEW_BITS)
-        return memoryview(taken)
+        """Pairs of a key and its sum, in no order; begins anew."""
+        number: i64 = 0
+        for pane in self._panes.values():
+            number += pane.used
+        found = vec[i64]([0] * (2 * number))
+        place: i64 = 0
+        for of_pane, pane in self._panes.items():
+            high = i64(of_pane) << CELL_SHIFT
+            slots = pane.slots
+            slot: i64 = 0
+            end: i64 = len(slots)
+            while slot < end:
+                if slots[slot] != 0:
+                    found[place] = high | slots[slot] - 1
+                    found[place + 1] = slots[slot + 1]
+                    place += 2
+                slot += 2
+        self._panes = {}
+        return memoryview(found)
 
-    def _add_bundle(self, key: i64, begin: i64, bits: i64, times: i64) -> None:
+    def _pane(self, number: i64) -> _Pane:
+        pane = self._panes.get(number)
+        if pane is None:
+            pane = self._panes[number] = _Pane()
+        return pane
+
+    def _add_bundle(self, pane: _Pane, low: i64, begin: i64, bits: i64, times: i64) -> None:
         bundles = self._bundles
         place = begin + 2
         end = place + bundles[begin + 1]
         while place < end:
             if bits & 1:
-                self._add(key | bundles[place], times)
+                pane.add(low | bundles[place], times)
             bits >>= 1
             place += 1
         if bundles[begin] != _NO_MEASURE:
-            self._add(key | bundles[begin], times * bits)
+            pane.add(low | bundles[begin], times * bits)
 
     def _bucket(self, ms: i64) -> i64:
         """As ``buckets.bucket_of``."""
@@ -122,26 +182,6 @@ class Tally:
                 low = middle + 1
         return low
 
-    def _add(self, key: i64, amount: i64) -> None:
-        slots = self._slots
-        place = key * _SPREAD >> self._shift & self._mask
-        key += 1
-        while slots[place] != key:
-            if slots[place] == 0:
-                slots[place] = key
-                self._used += 1
-                break
-            place = (place + 2) & self._mask
-        slots[place + 1] += amount
-        if self._used << 1 > self._mask >> 1:
-            self._grow()
 
-    def _grow(self) -> None:
-        before = self._slots
-        self._make(self._bits + 2)
-        place: i64 = 0
-        end: i64 = len(before)
-        while place < end:
-            if before[place] != 0:
-                self._add(before[place] - 1, before[place + 1])
-            place += 2
+_NOTHING: Final = _Pane()
+"""Of no pane."""

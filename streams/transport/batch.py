@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import compress, count
+from operator import ne, or_
 from typing import Any, cast
 
 import faust
@@ -38,17 +40,18 @@ def partition_of(message: Message) -> TP:
 
 def by_partition(messages: Sequence[Message]) -> dict[TP, list[Message]]:
     """Records by partition, in their order."""
+    if not messages:
+        return {}
     topics, numbers = list(map(Message.topic, messages)), list(map(Message.partition, messages))
-    # Mostly they are of one partition, which is seen in less time than it takes to part them.
-    if messages and topics.count(topics[0]) == numbers.count(numbers[0]) == len(messages):
-        return {partition_of(messages[0]): list(messages)}
-    found: dict[tuple[str | None, int | None], list[Message]] = {}
-    for key, message in zip(zip(topics, numbers, strict=True), messages, strict=True):
-        try:
-            found[key].append(message)
-        except KeyError:
-            found[key] = [message]
-    return {TP(cast(str, topic), cast(int, partition)): records for (topic, partition), records in found.items()}
+    # They come in runs of one partition, whose ends are found in less time than it takes to look each up.
+    moves = map(or_, map(ne, numbers, numbers[1:]), map(ne, topics, topics[1:]))
+    ends = [*compress(count(1), moves), len(messages)]
+    found: dict[TP, list[Message]] = {}
+    begin = 0
+    for end in ends:
+        found.setdefault(partition_of(messages[begin]), []).extend(messages[begin:end])
+        begin = end
+    return found
 
 
 class BatchSchema(faust.Schema[None, Batch]):

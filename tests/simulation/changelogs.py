@@ -35,6 +35,9 @@ class SimulatedChangelogs:
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         return {topic: topic for topic in topics}
 
+    def partitions(self, topic: str) -> int:
+        return sum(of == topic for of, _ in self._broker.logs)
+
     async def _read(self, tp: TP, start: int, on_records: Callable[[Records], None]) -> int:
         self._process.at(Step.RESTORING, PROCESSOR_GROUP)
         log = self._broker.logs[tp.topic, tp.partition]
