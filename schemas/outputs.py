@@ -246,7 +246,7 @@ class SlaEvent(Struct, kw_only=True, omit_defaults=True, gc=False):
 class CustomerTicket(Struct, kw_only=True, omit_defaults=True, gc=False):
     """What the customer's other tickets have to know of one. Times are milliseconds since 1970 UTC, 0 for none.
 
-    Key: the customer's id. The newest record of a ticket and customer holds.
+    It stands beside the customer's id. What was told last of a ticket and customer holds.
     """
 
     ticket_id: str

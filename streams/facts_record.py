@@ -28,13 +28,13 @@ class FactsRecords:
 
     def decoded(self, ticket_id: str, facts: Facts, names: list[str], events: int) -> TicketFacts:
         """What :meth:`encoded` says."""
-        return _decode(self.encoded(ticket_id, facts, names, events))
+        return _decode(self.encoded(ticket_id.encode(), facts, names, events))
 
-    def encoded(self, ticket_id: str, facts: Facts, names: list[str], events: int) -> bytes:
-        """The JSON of one ticket's facts. ``names`` are those of its history, ``events`` how many it has."""
+    def encoded(self, key: bytes, facts: Facts, names: list[str], events: int) -> bytes:
+        """The JSON of the facts of a key's ticket. ``names`` are those of its history, ``events`` how many it has."""
         record = self._record
         record.begin()
-        record.raw(b"ticket_id", _encode(ticket_id))
+        record.utf8(b"ticket_id", key)
         record.integer(b"as_of_ms", facts.as_of)
         record.count(b"events", events)
         created = facts.created

@@ -355,11 +355,14 @@ class History:
         """The changelog value; :func:`decode` reads it."""
         names = _encode_names([] if self.erased else self.names)
         told = self.contact
-        if told is None:
-            return _HEADER.pack(VERSION, len(names)) + names + self.records
-        number = self.names.index(told.customer)
-        contact = _CONTACT.pack(number, told.repeat_at, told.recovered_at)
-        return _HEADER.pack(WITH_CONTACT, len(names)) + contact + names + self.records
+        out = BytesWriter()
+        out.append(VERSION if told is None else WITH_CONTACT)
+        write_i32_be(out, i32(len(names)))
+        if told is not None:
+            out.write(_CONTACT.pack(self.names.index(told.customer), told.repeat_at, told.recovered_at))
+        out.write(names)
+        out.write(self.records)
+        return out.getvalue()
 
 
 def in_order(records: bytes) -> bytes:

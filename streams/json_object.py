@@ -10,11 +10,15 @@ from typing import Final
 
 import msgspec
 from librt.strings import BytesWriter, read_i16_le, read_i32_le, write_i16_le, write_i32_le
-from mypy_extensions import i64, u8
+from mypy_extensions import i16, i64, u8
 
-from streams.json_bytes import CLOSE, COLON, COMMA, DOT, MINUS, OPEN, QUOTE, ZERO
+from streams.json_bytes import BACKSLASH, CLOSE, COLON, COMMA, DOT, MINUS, OPEN, QUOTE, SPACE, ZERO
 
 _encode: Final = msgspec.json.encode
+_FIRST: Final[i16] = OPEN | QUOTE << 8
+"""What stands before the first name, before the next ones, and behind each: two characters as one number."""
+_NEXT: Final[i16] = COMMA | QUOTE << 8
+_NAMED: Final[i16] = QUOTE | COLON << 8
 _PAIRS: Final = b"".join([b"%02d" % number for number in range(100)])
 _FOURS: Final = b"".join([b"%04d" % number for number in range(10_000)])
 
@@ -24,12 +28,12 @@ class JsonObject:
 
     def __init__(self) -> None:
         self._out = BytesWriter()
-        self._separator: u8 = OPEN
+        self._before: i16 = _FIRST
 
     def begin(self) -> None:
         """Begin an object."""
         self._out.truncate(0)
-        self._separator = OPEN
+        self._before = _FIRST
 
     def end(self) -> bytes:
         """The object; it has at least one field."""
@@ -44,14 +48,25 @@ class JsonObject:
     def fields(self, written: bytes) -> None:
         """Fields that are written already, as they stand between the braces of an object that has some."""
         if written:
-            self._out.append(self._separator)
+            self._out.append(u8(self._before & 0xFF))
             self._out.write(written)
-            self._separator = COMMA
+            self._before = _NEXT
 
     def text(self, name: bytes, value: str) -> None:
         """A text, left out where it is empty."""
         if value:
-            self.raw(name, _encode(value))
+            self.utf8(name, value.encode())
+
+    def utf8(self, name: bytes, value: bytes) -> None:
+        """A text, by its UTF-8."""
+        if _is_escaped(value):
+            self.raw(name, _encode(value.decode()))
+            return
+        self._name(name)
+        out = self._out
+        out.append(QUOTE)
+        out.write(value)
+        out.append(QUOTE)
 
     def count(self, name: bytes, value: i64) -> None:
         """A whole number, left out where it is 0."""
@@ -81,12 +96,10 @@ class JsonObject:
 
     def _name(self, name: bytes) -> None:
         out = self._out
-        out.append(self._separator)
-        out.append(QUOTE)
+        write_i16_le(out, self._before)
         out.write(name)
-        out.append(QUOTE)
-        out.append(COLON)
-        self._separator = COMMA
+        write_i16_le(out, _NAMED)
+        self._before = _NEXT
 
     def _digits(self, value: i64) -> None:
         out = self._out
@@ -120,3 +133,14 @@ class JsonObject:
             fraction %= 10
             if fraction:
                 out.append(u8(ZERO + fraction))
+
+
+def _is_escaped(value: bytes) -> bool:
+    """Whether JSON writes any character of a text in another way."""
+    place: i64 = 0
+    while place < len(value):
+        character = value[place]
+        if character < SPACE or character in (QUOTE, BACKSLASH):
+            return True
+        place += 1
+    return False

@@ -37,11 +37,11 @@ class Summaries:
             record.raw(b"good_at_ms", _encode(facts.good_at))
         return record.end()
 
-    def record(self, ticket_id: str, partition: int, summary: bytes, moved: bool = False) -> bytes:
-        """The record of one. ``moved``: it was another customer's before."""
+    def record(self, key: bytes, partition: int, summary: bytes, moved: bool = False) -> bytes:
+        """What the ticket of a key tells. ``moved``: it was another customer's before."""
         record = self._record
         record.begin()
-        record.raw(b"ticket_id", _encode(ticket_id))
+        record.utf8(b"ticket_id", key)
         record.count(b"partition", partition)
         record.fields(summary[1:-1])
         record.mark(b"moved", moved)
@@ -50,4 +50,4 @@ class Summaries:
     def decoded(self, ticket_id: str, facts: Facts) -> CustomerTicket | None:
         """What a ticket with these facts tells; None where it counts for nobody."""
         summary = self.of_facts(facts)
-        return _decode(self.record(ticket_id, 0, summary)) if summary else None
+        return _decode(self.record(ticket_id.encode(), 0, summary)) if summary else None

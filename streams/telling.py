@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from librt.strings import BytesWriter
-from xxhash import xxh3_64_intdigest
+from librt.strings import BytesWriter, read_i64_be
+from xxhash import xxh3_64_digest
 
 from schemas.outputs import CustomerTicket, TicketFacts
 from streams.attributes import AttributeGraph, Dimensions, Patch
@@ -82,7 +82,7 @@ class Teller:
         summary = self._summaries.of_facts(found)
         if not summary:
             return Told(self.contributions(found))
-        known = xxh3_64_intdigest(summary)
+        known = read_i64_be(xxh3_64_digest(summary), 0)
         return Told(self.contributions(found), self.raised(found), found.customer_number, known, summary)
 
     def contributions(self, found: Facts) -> bytes:
@@ -110,7 +110,7 @@ class Teller:
 
     def publish(self, key: bytes, kept: History, found: Facts, making: Making) -> None:
         """Publish the facts."""
-        record = self._facts_records.encoded(key.decode(), found, kept.names, len(kept))
+        record = self._facts_records.encoded(key, found, kept.names, len(kept))
         making.facts.append((key, record))
 
     def record(self, ticket_id: str, kept: History, found: Facts) -> TicketFacts:
@@ -138,11 +138,10 @@ class Teller:
     def _tell_customer(
         self, key: bytes, found: Facts, names: list[str], before: Told, told: Told, making: Making
     ) -> None:
-        ticket_id = key.decode()
         moved = bool(before.customer) and before.customer != told.customer
         if moved:
-            gone = CustomerTicket(ticket_id=ticket_id, partition=self._partition, gone=True)
+            gone = CustomerTicket(ticket_id=key.decode(), partition=self._partition, gone=True)
             making.customers.append((names[before.customer - 1].encode(), encode(gone)))
         if told.to_customer:
-            record = self._summaries.record(ticket_id, self._partition, told.to_customer, moved)
+            record = self._summaries.record(key, self._partition, told.to_customer, moved)
             making.customers.append((found.customer.encode(), record))

@@ -6,20 +6,20 @@ the changelog's value, too (``streams.changelog``), so nothing has to be derived
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import Final
 
-from librt.strings import read_i64_le
-from mypy_extensions import i64, mypyc_attr
+from librt.strings import BytesWriter, read_i32_le, read_i64_le, write_i32_le, write_i64_le
+from mypy_extensions import i32, i64, mypyc_attr, u8
 
 from streams import history
 from streams.history import History
 
-_HEADER: Final = Struct("<QIIHQ")
-"""When the ticket is due (0: never), the lengths of its packed contributions and of what it has raised, the customer
-that it told of itself, and what it told. It takes ``_HEADER_BYTES``."""
 _HEADER_BYTES: Final = 26
-_LENGTH_MASK: Final = (1 << 32) - 1
+"""Of the header, little-endian: when the ticket is due (8 bytes, 0 for never), the lengths of its packed contributions
+and of what it has raised (4 each), the customer that it told of itself (2), and what it told (8)."""
+_RAISED: Final = 12
+_CUSTOMER: Final = 16
+_SUMMARY: Final = 18
 
 
 @mypyc_attr(acyclic=True)
@@ -33,7 +33,7 @@ class Told:
         contributions: bytes = b"",
         raised: bytes = b"",
         customer: int = 0,
-        summary: int = 0,
+        summary: i64 = 0,
         to_customer: bytes = b"",
     ) -> None:
         self.contributions = contributions
@@ -72,30 +72,41 @@ def new(names: list[str] | None = None, records: bytes = b"") -> Ticket:
 
 def wake(resting: bytes) -> Ticket:
     """The ticket of :func:`rest`."""
-    due, length, raised_length, customer, summary = _HEADER.unpack_from(resting)
-    middle = _HEADER_BYTES + length
-    end = middle + raised_length
-    told = Told(resting[_HEADER_BYTES:middle], resting[middle:end], customer, summary)
-    return Ticket(History(*history.decode(resting[end:])), told, due)
+    middle = _after_contributions(resting)
+    end = middle + i64(read_i32_le(resting, _RAISED))
+    customer: i64 = resting[_CUSTOMER] | resting[_CUSTOMER + 1] << 8
+    told = Told(resting[_HEADER_BYTES:middle], resting[middle:end], customer, read_i64_le(resting, _SUMMARY))
+    return Ticket(History(*history.decode(resting[end:])), told, due_of(resting))
 
 
 def rest(due: int, told: Told, encoded_history: bytes) -> bytes:
     """A ticket at rest."""
-    header = _HEADER.pack(due, len(told.contributions), len(told.raised), told.customer, told.summary)
-    return header + told.contributions + told.raised + encoded_history
+    customer: i64 = told.customer
+    out = BytesWriter()
+    write_i64_le(out, due)
+    write_i32_le(out, i32(len(told.contributions)))
+    write_i32_le(out, i32(len(told.raised)))
+    out.append(u8(customer & 0xFF))
+    out.append(u8(customer >> 8))
+    write_i64_le(out, told.summary)
+    out.write(told.contributions)
+    out.write(told.raised)
+    out.write(encoded_history)
+    return out.getvalue()
 
 
 def history_of(resting: bytes) -> bytes:
     """The packed history of a ticket at rest."""
-    _, length, raised_length, _, _ = _HEADER.unpack_from(resting)
-    return resting[_HEADER_BYTES + length + raised_length :]
+    return resting[_after_contributions(resting) + i64(read_i32_le(resting, _RAISED)) :]
 
 
 def contributions_of(resting: bytes) -> bytes:
     """The contributions of a ticket at rest, packed."""
-    # Natively, as the next: of all tickets they are asked when they are restored.
-    length = read_i64_le(resting, 8) & _LENGTH_MASK
-    return resting[_HEADER_BYTES : _HEADER_BYTES + length]
+    return resting[_HEADER_BYTES : _after_contributions(resting)]
+
+
+def _after_contributions(resting: bytes) -> i64:
+    return _HEADER_BYTES + i64(read_i32_le(resting, 8))
 
 
 def due_of(resting: bytes) -> i64:
