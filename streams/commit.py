@@ -75,7 +75,7 @@ _AGAIN_SECONDS: Final = 0.2
 """Between an abort and the next attempt."""
 _ROOM_POLL_SECONDS: Final = 0.05
 _PRODUCED_AT_ONCE: Final = 1_000
-"""So many records are made into what the producer takes, which is three times as large."""
+"""So many records of one topic and partition before those of the next."""
 _SHOWN_CHARACTERS: Final = 80
 """So much of a key an error shows."""
 _TOLD_RECORDS: Final = 3
@@ -278,16 +278,12 @@ class TransactionalCommitter:
         return True
 
     def _enqueue_some(self, topic: str, partition: int, records: list[Output], deadline: Deadline) -> None:
-        # `produce_batch` takes what the queue has room for and marks what it did not take.
-        left: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in records]
-        while self._producer.produce_batch(topic, left, partition=partition) < len(left):
-            left = [record for record in left if "_error" in record]
-            for record in left:
-                error: KafkaError = record.pop("_error")
-                if error.code() != KafkaError._QUEUE_FULL:
-                    self._undelivered.append((_about(topic, partition, record["key"]), KafkaException(error)))
-                    raise KafkaException(error)
-            self._wait_for_room(deadline)
+        produce = self._producer.produce
+        for key, value in records:
+            try:
+                produce(topic, value, key, partition)
+            except (BufferError, KafkaException):
+                self._enqueue_annotated(Annotated(topic, partition, key, value, ()), deadline)
 
     def _enqueue_annotated(self, record: Annotated, deadline: Deadline) -> None:
         topic, partition, key, value, headers, timestamp_ms = record

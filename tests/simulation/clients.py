@@ -17,6 +17,8 @@ from tests.simulation.steps import Step
 
 PROCESSOR_GROUP = "desk"
 SINK_GROUP = "desk-sink"
+_RECORDS_A_STRIKE = 12
+"""At one of so many records on the way to the queue a fault may strike."""
 
 
 class Process(Protocol):
@@ -48,14 +50,6 @@ class SimulatedProducer:
         self._process.at(Step.CUT, self._group)
         self._process.at(Step.BEGUN, self._group)
 
-    def produce_batch(self, topic: str, records: Sequence[Mapping[str, Any]], partition: int = -1) -> int:
-        struck = self._process.any_of(4 * len(records) + 1)
-        for number, record in enumerate(records):
-            if number == struck:
-                self._process.at(Step.ENQUEUEING, self._group)
-            self._append(topic, partition, record["key"], record["value"])
-        return len(records)
-
     def produce(
         self,
         topic: str,
@@ -66,6 +60,8 @@ class SimulatedProducer:
         timestamp: int = 0,
         headers: Sequence[tuple[str, bytes | None]] = (),
     ) -> None:
+        if self._process.any_of(_RECORDS_A_STRIKE) == 0:
+            self._process.at(Step.ENQUEUEING, self._group)
         self._append(topic, partition, key, value, headers, timestamp)
 
     def _append(

@@ -19,7 +19,7 @@ from tests.simulation.faults import ZOMBIES, Faults
 from tests.simulation.running import run_seed, run_seeds
 from tests.simulation.steps import Step, Tally
 
-SEEDS = 250
+SEEDS = 400
 MOST_SEEDS = 300
 """So many seeds a defect may take to show; most show within ten."""
 

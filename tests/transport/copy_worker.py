@@ -72,9 +72,9 @@ class StruckProducer(confluent_kafka.Producer):
         self._at("begin_transaction")
         super().begin_transaction()
 
-    def produce_batch(self, *args: Any, **options: Any) -> int:
-        self._at("produce_batch")
-        return int(super().produce_batch(*args, **options))
+    def produce(self, *args: Any, **options: Any) -> None:
+        self._at("produce")
+        super().produce(*args, **options)
 
     def send_offsets_to_transaction(self, *args: Any) -> None:
         self._at("send_offsets_to_transaction")

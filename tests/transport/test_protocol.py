@@ -6,7 +6,7 @@ from tests.transport.desk import PARTITIONS, Desk
 from tests.waiting import wait_until
 
 ALL = set(range(PARTITIONS))
-STEPS = ("begin_transaction", "produce_batch", "send_offsets_to_transaction", "committed", "commit_transaction")
+STEPS = ("begin_transaction", "produce", "send_offsets_to_transaction", "committed", "commit_transaction")
 
 
 def test_a_worker_may_be_killed_between_any_two_steps_of_a_commit(desk: Desk) -> None:
