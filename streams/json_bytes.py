@@ -121,6 +121,23 @@ class Words:
         return -1
 
 
+def is_at(text: bytes, value: bytes, start: i64, end: i64) -> bool:
+    """Whether it is this text that stands from ``start`` to before ``end``."""
+    length = end - start
+    if len(text) != length:
+        return False
+    place: i64 = 0
+    while place + _WORD <= length:
+        if read_i64_le(text, place) != read_i64_le(value, start + place):
+            return False
+        place += _WORD
+    while place < length:
+        if text[place] != value[start + place]:
+            return False
+        place += 1
+    return True
+
+
 def _slot(first: i64, length: i64) -> i64:
     return ((first + length) * _SPREAD >> 57 & (_SLOTS - 1)) * 4
 

@@ -51,6 +51,7 @@ from streams.json_bytes import (
     end_of_number,
     end_of_text,
     end_of_value,
+    is_at,
     is_plain,
     number_at,
     three_at,
@@ -119,6 +120,7 @@ class Scanner:
         self._followers = vec[i64]([0] * (len(_FIELDS) + 1))
         """Which field came last time after each (from the second on) and at the beginning: mostly it does so again."""
         self._instants = Instants()
+        self._patches = BytesWriter()
         self._seen: i64 = 0
         """A bit for each known field that the record has."""
 
@@ -130,7 +132,7 @@ class Scanner:
         """Whether the record is plain, right, and of the ticket whose id is ``key``; then it is in :attr:`event`."""
         if not is_plain(value) or not self._find_fields(value) or not self._has_all(_OF_ALL):
             return False
-        if value[self._starts[_TICKET_ID] : self._ends[_TICKET_ID]] != key:
+        if not is_at(key, value, self._starts[_TICKET_ID], self._ends[_TICKET_ID]):
             return False
         at = self._instants.ms(value, self._starts[_AT], self._ends[_AT])
         if at < 0:
@@ -275,7 +277,8 @@ class Scanner:
         """As ``patches.patch_of``."""
         if not self._seen & _ANY_ATTRIBUTE:
             return ""
-        patch = BytesWriter()
+        patch = self._patches
+        patch.truncate(0)
         if creation:
             patch.append(u8(_CREATION))
         separator = OPEN

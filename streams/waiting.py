@@ -15,7 +15,7 @@ from librt.vecs import vec
 from mypy_extensions import i64
 
 from streams import history, ticket
-from streams.history import DELETED, Incoming, write_record
+from streams.history import CREATED, DELETED, SURVEY_SENT, Incoming, write_record
 from streams.json_bytes import first_word, last_word
 from streams.ticket import Ticket
 
@@ -64,8 +64,6 @@ class Waiting:
         """Rows of one ticket."""
         self._order = vec[i64]([0] * MOST_EVENTS)
         """Where in it each row begins, in history order."""
-        self._numbers = vec[i64]([0] * (2 * MOST_EVENTS))
-        """The numbers here of one ticket's names."""
         self._writer = BytesWriter()
 
     def __len__(self) -> int:
@@ -193,15 +191,14 @@ class Waiting:
         """The number that a name has in its ticket, whose names so far are these."""
         if name == 0:
             return 0
-        numbers = self._numbers
+        text = self._names[name]
         known: i64 = len(names)
         place: i64 = 0
         while place < known:
-            if numbers[place] == name:
+            if names[place] == text:
                 return place + 1
             place += 1
-        numbers[known] = name
-        names.append(self._names[name])
+        names.append(text)
         return known + 1
 
     def _event_of(self, row: i64) -> Incoming:
@@ -227,20 +224,27 @@ class Waiting:
         rows[row] = event.at
         rows[row + 1] = event.seq
         rows[row + 2] = event.digest
-        names = self._number_of(event.b) << _NAME_BITS | self._number_of(event.c)
-        rows[row + 3] = names << 16 | event.kind << 8 | event.code
+        # Of customers and surveys there are about as many as of tickets: to look for them is not worth it.
+        b = self._new_name(event.b) if event.kind == CREATED else self._number_of(event.b)
+        c = self._new_name(event.c) if event.kind >= SURVEY_SENT else self._number_of(event.c)
+        rows[row + 3] = (b << _NAME_BITS | c) << 16 | event.kind << 8 | event.code
         rows[row + 4] = before
         self._row_count = place + 1
         return place
 
     def _number_of(self, name: str) -> i64:
+        number = self._name_numbers.get(name)
+        if number is not None:
+            return number
+        fresh = self._new_name(name)
+        self._name_numbers[name] = fresh
+        return fresh
+
+    def _new_name(self, name: str) -> i64:
         if not name:
             return 0
-        number = self._name_numbers.get(name)
-        if number is None:
-            number = self._name_numbers[name] = len(self._names)
-            self._names.append(name)
-        return number
+        self._names.append(name)
+        return len(self._names) - 1
 
     def _find(self, key: bytes) -> i64:
         """Where in the table a key stands, or would stand."""
