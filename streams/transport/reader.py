@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -41,6 +42,10 @@ RECORDS_AT_ONCE: Final = 5_000
 """Records of one ``consume()``: enough that its cost is spread thin, few enough not to hold up the event loop."""
 _CONSUME_SECONDS: Final = 0.05
 """How long ``consume()`` waits for more: what a record waits at most, and how often an idle worker wakes up."""
+_SHORT_CONSUME_SECONDS: Final = 0.02
+_SHORT_FOR_SECONDS: Final = 5.0
+"""For so long after a ``consume()`` that came back full it waits for the short time: there was a backlog, and what
+workers tell each other of it comes in a few records."""
 _FULL_SECONDS: Final = 1.0
 """How long the application may leave a batch unread before the partitions are paused to go on polling."""
 _COMMITTED_SECONDS: Final = 60.0
@@ -108,6 +113,8 @@ class Reader:
         self._closing = False
         self._abandoned = False
         self._rebalanced = False
+        self._full_at = -_SHORT_FOR_SECONDS
+        """When a ``consume()`` last came back full."""
         self._failure: BaseException | None = None
         """What a callback told: it ends the thread."""
         self._asked: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
@@ -226,7 +233,8 @@ class Reader:
         while self._asked:
             self._answer(*self._asked.popleft())
         self._let_flow(self._flowing)
-        batches = self._read(_CONSUME_SECONDS)
+        was_full = time.monotonic() - self._full_at < _SHORT_FOR_SECONDS
+        batches = self._read(_SHORT_CONSUME_SECONDS if was_full else _CONSUME_SECONDS)
         while batches and not self._closing and not self._hand_over(batches):
             # The application has been busy for long: poll without reading, or the group would expel the worker.
             self._let_flow(False)
@@ -273,6 +281,8 @@ class Reader:
     def _read(self, timeout_seconds: float) -> list[Batch]:
         self._rebalanced = False
         messages = self._consumer.consume(RECORDS_AT_ONCE, timeout_seconds)
+        if len(messages) == RECORDS_AT_ONCE:
+            self._full_at = time.monotonic()
         self._check()
         # What a rebalance interrupted belongs to the assignment before it, and will come again. Of the new one nothing
         # can be in here: it is read from the next turn on at the earliest.
