@@ -1,8 +1,7 @@
 """Plain JSON by its bytes: what stands where, without an object for any of it.
 
-All of it is for texts without escapes (:func:`is_plain`). Where mypyc compiles it, a constant on the left of
-``<<`` is a number of C, of 31 bits, and a conditional expression of a native and another number makes an object: hence
-some ways of writing.
+All of it is for texts without escapes. Where mypyc compiles it, a constant on the left of ``<<`` is a number of C, of
+31 bits, and a conditional expression of a native and another number makes an object: hence some ways of writing.
 """
 
 from __future__ import annotations
@@ -45,6 +44,7 @@ _OPEN_ARRAY: Final = 0x5B
 _CLOSE_ARRAY: Final = 0x5D
 _Z: Final = 0x5A
 _NO_BYTE: Final = -1
+_NOT_ASCII: Final = 0x80
 _WORD: Final = 8
 _ONES: Final[i64] = 0x0101_0101_0101_0101
 _QUOTES: Final[i64] = 0x2222_2222_2222_2222
@@ -177,37 +177,6 @@ def after_spaces(value: bytes, place: i64) -> i64:
     return place
 
 
-def is_plain(value: bytes) -> bool:
-    """Whether it is text in which nothing is escaped and no control character stands.
-
-    Eight bytes at once: ``(x - _ONES) & ~x & highest_bits`` has its lowest bit in the lowest byte of x that is zero
-    (Warren, Hacker's Delight, section 6-1), and is zero without one.
-    """
-    size: i64 = len(value)
-    if size < _WORD:
-        return False
-    ones: i64 = _ONES
-    backslashes = BACKSLASH * ones
-    highest_bits = ones << 7
-    found: i64 = 0
-    all_of_them: i64 = 0
-    place: i64 = 0
-    last = size - _WORD
-    while True:
-        word = read_i64_le(value, place)
-        slashes = word ^ backslashes
-        found |= ((slashes - _ONES) & ~slashes) | ((word - _SPACES) & ~word)
-        all_of_them |= word
-        if place == last:
-            break
-        place += _WORD
-        if place > last:
-            place = last
-    if found & highest_bits:
-        return False
-    return not all_of_them & highest_bits or _is_utf8(value)
-
-
 def _is_utf8(value: bytes) -> bool:
     try:
         value.decode()
@@ -217,22 +186,54 @@ def _is_utf8(value: bytes) -> bool:
 
 
 def end_of_text(value: bytes, place: i64) -> i64:
-    """Where the text that begins here ends: the place of the quote behind it, -1 without one."""
+    """Where the text that begins here ends: the place of the quote behind it; -1 without one, or where it is not plain:
+    something in it is escaped, a control character, or no UTF-8.
+
+    Eight bytes at once: ``(x - _ONES) & ~x & highest_bits`` has its lowest bit in the lowest byte of x that is zero
+    (Warren, Hacker's Delight, section 6-1), and is zero without one.
+    """
     size: i64 = len(value)
     ones: i64 = _ONES
     highest_bits = ones << 7
+    backslashes = BACKSLASH * ones
+    begin = place
+    odd: i64 = 0
     while place + _WORD <= size:
-        quotes = read_i64_le(value, place) ^ _QUOTES
+        word = read_i64_le(value, place)
+        quotes = word ^ _QUOTES
+        slashes = word ^ backslashes
         found = (quotes - _ONES) & ~quotes & highest_bits
+        odd_here = (((slashes - _ONES) & ~slashes) | ((word - _SPACES) & ~word) | word) & highest_bits
         if found:
             lowest = found & -found
-            return place + (((lowest - 1) & _ONES) * _ONES >> 56 & 15) - 1
+            # Of what stands before the quote.
+            odd |= odd_here & (lowest - 1)
+            end = place + (((lowest - 1) & _ONES) * _ONES >> 56 & 15) - 1
+            if odd and not _is_plain(value, begin, end):
+                return -1
+            return end
+        odd |= odd_here
         place += _WORD
     while place < size:
-        if value[place] == QUOTE:
+        byte = value[place]
+        if byte == QUOTE:
+            if odd and not _is_plain(value, begin, place):
+                return -1
             return place
+        if byte < SPACE or byte == BACKSLASH or byte >= _NOT_ASCII:
+            odd = 1
         place += 1
     return -1
+
+
+def _is_plain(value: bytes, start: i64, end: i64) -> bool:
+    """Whether nothing is escaped in a text, no control character in it, and all of it UTF-8."""
+    place = start
+    while place < end:
+        if value[place] < SPACE or value[place] == BACKSLASH:
+            return False
+        place += 1
+    return _is_utf8(value[start:end])
 
 
 def end_of_number(value: bytes, place: i64) -> i64:

@@ -52,7 +52,6 @@ from streams.json_bytes import (
     end_of_text,
     end_of_value,
     is_at,
-    is_plain,
     number_at,
     three_at,
     write_part,
@@ -130,7 +129,7 @@ class Scanner:
 
     def read(self, value: bytes, key: bytes) -> bool:
         """Whether the record is plain, right, and of the ticket whose id is ``key``; then it is in :attr:`event`."""
-        if not is_plain(value) or not self._find_fields(value) or not self._has_all(_OF_ALL):
+        if not self._find_fields(value) or not self._has_all(_OF_ALL):
             return False
         if not is_at(key, value, self._starts[_TICKET_ID], self._ends[_TICKET_ID]):
             return False
