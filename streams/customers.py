@@ -91,6 +91,8 @@ def is_crowd(entries: Sequence[Entry]) -> bool:
 
 def contacts(entries: Sequence[Entry], fcr_ms: int) -> list[tuple[Entry, tuple[int, int]]]:
     """What a customer's tickets are told, see :func:`judge`, of each that has not left."""
+    if len(entries) == 1 and not entries[0].left:
+        return [(entries[0], (0, 0))]
     crowd = is_crowd(entries)
     return [(entry, (0, 0) if crowd else judge(entry, entries, fcr_ms)) for entry in entries if not entry.left]
 
@@ -179,7 +181,7 @@ class Customers:
             entries = self._entries(key, values, told)
             if entries is None:
                 continue
-            all_of_them = [*entries.values()]
+            all_of_them = list(entries.values())
             for entry, said in contacts(all_of_them, self._fcr_ms):
                 if said != (entry.repeat_at, entry.recovered_at):
                     entry.repeat_at, entry.recovered_at = said

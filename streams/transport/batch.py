@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import compress, count
 from operator import ne, or_
 from typing import Any, cast
@@ -38,7 +38,7 @@ def partition_of(message: Message) -> TP:
     return TP(cast(str, message.topic()), cast(int, message.partition()))
 
 
-def by_partition(messages: Sequence[Message]) -> dict[TP, list[Message]]:
+def by_partition(messages: list[Message]) -> dict[TP, list[Message]]:
     """Records by partition, in their order."""
     if not messages:
         return {}
@@ -49,7 +49,12 @@ def by_partition(messages: Sequence[Message]) -> dict[TP, list[Message]]:
     found: dict[TP, list[Message]] = {}
     begin = 0
     for end in ends:
-        found.setdefault(partition_of(messages[begin]), []).extend(messages[begin:end])
+        tp = partition_of(messages[begin])
+        run = messages[begin:end] if len(ends) > 1 else messages
+        if tp in found:
+            found[tp] += run
+        else:
+            found[tp] = run
         begin = end
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -67,7 +67,7 @@ class Positions:
         if highwater > self.ends[tp]:
             self.highwaters[tp] = highwater
 
-    def batches(self, messages: Sequence[Message]) -> list[Batch]:
+    def batches(self, messages: list[Message]) -> list[Batch]:
         """The records of ``messages`` by partition; their ends and errors are noted. Raises :class:`ReadError`."""
         if any(map(Message.error, messages)):
             records = by_partition([message for message in messages if self._is_record(message)])
