@@ -51,7 +51,8 @@ def _letter(pairs: list[bytes]) -> Output:
 def opened(key: bytes, value: bytes) -> list[tuple[bytes, bytes]]:
     """The summaries of one record, each with its customer.
 
-    The key says whose it is where the record is one summary: a mark of ``deskpulse forget``, or one of version 1.0.
+    The key says whose it is where the record is one summary: a mark of ``deskpulse forget``, or of a worker of before
+    there were letters.
     """
     if value[:1] != b"[":
         return [(key, value)]
