@@ -40,8 +40,8 @@ TEXT_FOLLOWS: Final = 0x223A22
 NAME_FOLLOWS: Final = 0x222C22
 """``","``: the end of a text, and the begin of a name."""
 _T: Final = 0x54
-_OPEN_ARRAY: Final = 0x5B
-_CLOSE_ARRAY: Final = 0x5D
+OPEN_ARRAY: Final = 0x5B
+CLOSE_ARRAY: Final = 0x5D
 _Z: Final = 0x5A
 _NO_BYTE: Final = -1
 _NOT_ASCII: Final = 0x80
@@ -291,7 +291,7 @@ def end_of_value(value: bytes, place: i64, depth: i64 = _MOST_DEPTH) -> i64:
         if end < 0:
             return -1
         return end + 1
-    if first in (OPEN, _OPEN_ARRAY):
+    if first in (OPEN, OPEN_ARRAY):
         if depth == 0:
             return -1
         return _end_of_values(value, place, depth)
@@ -312,7 +312,7 @@ def end_of_value(value: bytes, place: i64, depth: i64 = _MOST_DEPTH) -> i64:
 def _end_of_values(value: bytes, place: i64, depth: i64) -> i64:
     """Behind the array or object that begins here."""
     is_object = value[place] == OPEN
-    closing: i64 = _CLOSE_ARRAY
+    closing: i64 = CLOSE_ARRAY
     if is_object:
         closing = CLOSE
     place = after_spaces(value, place + 1)

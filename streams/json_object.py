@@ -59,14 +59,8 @@ class JsonObject:
 
     def utf8(self, name: bytes, value: bytes) -> None:
         """A text, by its UTF-8."""
-        if _is_escaped(value):
-            self.raw(name, _encode(value.decode()))
-            return
         self._name(name)
-        out = self._out
-        out.append(QUOTE)
-        out.write(value)
-        out.append(QUOTE)
+        write_text(self._out, value)
 
     def count(self, name: bytes, value: i64) -> None:
         """A whole number, left out where it is 0."""
@@ -133,6 +127,16 @@ class JsonObject:
             fraction %= 10
             if fraction:
                 out.append(u8(ZERO + fraction))
+
+
+def write_text(out: BytesWriter, value: bytes) -> None:
+    """Write a text, by its UTF-8, as JSON."""
+    if _is_escaped(value):
+        out.write(_encode(value.decode()))
+    else:
+        out.append(QUOTE)
+        out.write(value)
+        out.append(QUOTE)
 
 
 def _is_escaped(value: bytes) -> bool:

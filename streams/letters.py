@@ -5,14 +5,17 @@ A record for each took a tenth of a backlog's time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from librt.strings import BytesWriter
 from msgspec import Raw
 
+from streams.json_bytes import CLOSE_ARRAY, COMMA, OPEN_ARRAY
+from streams.json_object import write_text
 from streams.partitioner import partition_of
-from streams.published import Output, encode
+from streams.published import Output
 
 _MOST_BYTES: Final = 65_536
 """So long a letter grows, and by one summary beyond it."""
@@ -20,32 +23,38 @@ _NO_KEY: Final = b""
 _decode: Final = msgspec.json.Decoder(list[tuple[str, Raw]]).decode
 
 
-def letters(told: Iterable[Output], partitions: int) -> dict[int, list[Output]]:
+def letters(told: Sequence[Output], partitions: int) -> dict[int, list[Output]]:
     """The records for summaries (customer, JSON of a ``CustomerTicket``), by partition, in their order.
 
     ``partitions``: so many the topic has. A customer's summaries are all in one of them, by Kafka's partitioner.
     """
-    waiting: dict[int, list[bytes]] = {}
-    size: dict[int, int] = {}
+    waiting: dict[int, BytesWriter] = {}
     made: dict[int, list[Output]] = {}
     for customer, summary in told:
+        assert summary is not None  # there are no tombstones among them
         number = partition_of(customer, partitions)
-        pair = b"[%s,%s]" % (encode(customer.decode()), summary)
-        pairs = waiting.setdefault(number, [])
-        pairs.append(pair)
-        size[number] = size.get(number, 0) + len(pair)
-        if size[number] > _MOST_BYTES:
-            made.setdefault(number, []).append(_letter(pairs))
-            waiting[number] = []
-            size[number] = 0
-    for number, pairs in waiting.items():
-        if pairs:
-            made.setdefault(number, []).append(_letter(pairs))
+        letter = waiting.get(number)
+        if letter is None:
+            letter = waiting[number] = BytesWriter()
+        letter.append(COMMA if len(letter) else OPEN_ARRAY)
+        letter.append(OPEN_ARRAY)
+        write_text(letter, customer)
+        letter.append(COMMA)
+        letter.write(summary)
+        letter.append(CLOSE_ARRAY)
+        if len(letter) > _MOST_BYTES:
+            made.setdefault(number, []).append(_ended(letter))
+    for number, letter in waiting.items():
+        if len(letter):
+            made.setdefault(number, []).append(_ended(letter))
     return made
 
 
-def _letter(pairs: list[bytes]) -> Output:
-    return _NO_KEY, b"[%s]" % b",".join(pairs)
+def _ended(letter: BytesWriter) -> Output:
+    letter.append(CLOSE_ARRAY)
+    value = letter.getvalue()
+    letter.truncate(0)
+    return _NO_KEY, value
 
 
 def opened(key: bytes, value: bytes) -> list[tuple[bytes, bytes]]:
