@@ -108,7 +108,7 @@ def processed(on: Stage, running: Worker, group: str, total: int, inputs: Offset
     began = _before_the_first(running)
     if profile is None:
         on.await_committed(running, group, inputs, DEADLINE_SECONDS)
-        wait_until(lambda: _has_nothing_left(running), DEADLINE_SECONDS, "the end of the customer step")
+        wait_until(lambda: _has_nothing_left(running), DEADLINE_SECONDS, "the end of the customer step", 0.02)
     else:
         kind = _PROFILES.get(profile.suffix, "speedscope")
         options = ["record", "--threads", "--format", kind, "--rate", "100", "--duration", "unlimited"]

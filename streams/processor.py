@@ -170,7 +170,7 @@ class Processor:
         topic, number = batch.tp
         self._offsets.check(batch.tp, batch.start)
         if topic == CONTACTS:
-            self._partitions[number].hear(cast(Any, batch))
+            self._partitions[number].hear(cast(Any, batch.records))
         elif topic == CUSTOMERS:
             customers = self._kept[number].customers
             for record in batch:
@@ -179,7 +179,7 @@ class Processor:
             latest_ms = None if self.config.event_clock else self._clock_ms() + self.config.max_future_ms
             partition = self._partitions[number]
             letters = dict(partition.counters.dead_letters)
-            partition.apply(topic, cast(Any, batch), latest_ms)
+            partition.apply(topic, cast(Any, batch.records), latest_ms)
             self._dead_letters.saw(topic, cast(Any, batch), letters, partition.counters.dead_letters)
         if topic in INNER_TOPICS:
             self._inner_read += len(batch)

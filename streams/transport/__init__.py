@@ -8,7 +8,7 @@ Registered as the scheme ``deskpulse``: ``broker="deskpulse://host:9092;host:909
 
     @app.agent(app.batches("support.tickets", "support.messages"))
     async def read(stream):
-        async for batch in stream:  # a Batch: list of confluent_kafka.Message of one partition
+        async for batch in stream:  # a Batch of confluent_kafka.Message of one partition
             state.apply(batch.tp, batch)
 
 ``app.consumer`` is a :class:`Consumer`. Any error of an agent, of the consumer's thread, of a delivery or of the
