@@ -9,8 +9,9 @@ Totals are always summed from the cells, never carried along, so they cannot dri
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,8 @@ class Entries:
             self.amounts = self.amounts[start:].copy()
 
 
-class Dirty(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Dirty:
     """Some cells: minute at which each begins, dimensions, number of entries; and measures and amounts of them all."""
 
     minutes: Int64s

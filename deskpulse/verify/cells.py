@@ -61,7 +61,7 @@ def _of_partition(
         for pane_ms, pane in rows.items()
     }
     values = [whole(partition.teller.dimensions, number) for number in range(len(partition.teller.dimensions.values))]
-    cells = partition.panes[resolution].take_dirty()
+    cells = partition.panes[resolution].take_dirty().named()
     panes: set[int] = set()
     for minute, of_pane in groupby(cells, key=lambda cell: cell[0]):
         pane_ms = minute * _MINUTE_MS
