@@ -69,6 +69,10 @@ class CellRecords:
         told = self._measures
         told.begin()
         while place < end:
-            told.integer(_NAMES[read_i64_le(measures, place)], read_i64_le(amounts, place))
+            number = read_i64_le(measures, place)
+            name = _NAMES[number] if number < len(_NAMES) else b""
+            if not name:
+                raise ValueError(f"{number} is the number of no measure")
+            told.integer(name, read_i64_le(amounts, place))
             place += _NUMBER_BYTES
         return told.end()

@@ -30,6 +30,7 @@ _FEW_BITS: Final = 4
 _NO_PANE: Final = -1
 _SPREAD: Final[i64] = 0x1E37_79B9_7F4A_7C15
 _FIRST_BUNDLE: Final[i64] = min(bundle.what for bundle in BUNDLES)
+_LAST_BUNDLE: Final[i64] = max(bundle.what for bundle in BUNDLES)
 _BUNDLE_ITEMS: Final = 16
 _NO_MEASURE: Final = -1
 
@@ -40,7 +41,7 @@ def _bundle_table() -> list[int]:
     for bundle in BUNDLES:
         score = _NO_MEASURE if bundle.score is None else bundle.score
         items = [score, len(bundle.counts), *bundle.counts]
-        begin = _BUNDLE_ITEMS * (bundle.what - min(one.what for one in BUNDLES))
+        begin = _BUNDLE_ITEMS * (bundle.what - _FIRST_BUNDLE)
         table[begin : begin + len(items)] = items
     return table
 
@@ -102,7 +103,10 @@ class Tally:
         """Whole milliseconds from which a duration is in the next bucket."""
 
     def gather(self, packed: bytes, sign: int) -> None:
-        """Packed contributions come (``sign`` 1) or go (-1); those to the backlog are passed over."""
+        """Packed contributions come (``sign`` 1) or go (-1); those to the backlog are passed over.
+
+        So are bundles that nobody knows here: a newer worker may have told of them.
+        """
         number: i64 = len(packed) // _ROW_BYTES
         times: i64 = sign
         place: i64 = 0
@@ -127,7 +131,7 @@ class Tally:
             elif what < BUCKET_BASE:
                 pane.add(low | what, times * value)
                 pane.add(low | BUCKET_BASE * (what - SUM_BASE + 1) + self._bucket(value), times)
-            else:
+            elif _FIRST_BUNDLE <= what <= _LAST_BUNDLE:
                 self._add_bundle(pane, low, _BUNDLE_ITEMS * (what - _FIRST_BUNDLE), value, times)
 
     def take(self) -> memoryview:

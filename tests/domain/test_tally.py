@@ -27,6 +27,7 @@ def rows() -> st.SearchStrategy[Row]:
         st.tuples(minutes, dimensions, st.sampled_from([CREATED, SOLVES]), st.integers(-3, 3)),
         st.tuples(minutes, dimensions, st.sampled_from([FIRST_REPLY, FULL_RESOLUTION]), durations),
         st.tuples(minutes, dimensions, st.sampled_from([one.what for one in BUNDLES]), st.integers(0, 2**14)),
+        st.tuples(minutes, dimensions, st.sampled_from([BUCKET_BASE, 39_999, 40_005, OPEN - 1]), st.integers(0, 9)),
         st.tuples(st.just(0), dimensions, st.sampled_from([OPEN + 1, RUNNING + 4]), st.integers(1, 9)),
     )
 
@@ -37,7 +38,7 @@ def summed(told: list[tuple[list[Row], int]], width: int, first: int, end: int) 
     bundles = {one.what: one for one in BUNDLES}
     for some, sign in told:
         for minute, dimensions, what, value in some:
-            if what >= OPEN or not first <= minute < end:
+            if what >= OPEN or not first <= minute < end or (what >= BUCKET_BASE and what not in bundles):
                 continue
             counted: list[tuple[int, int]] = []
             if what in bundles:
