@@ -91,6 +91,7 @@ def is_crowd(entries: Sequence[Entry]) -> bool:
 
 def contacts(entries: Sequence[Entry], fcr_ms: int) -> list[tuple[Entry, tuple[int, int]]]:
     """What a customer's tickets are told, see :func:`judge`, of each that has not left."""
+    # Most have one, of which no other says anything.
     if len(entries) == 1 and not entries[0].left:
         return [(entries[0], (0, 0))]
     crowd = is_crowd(entries)

@@ -316,16 +316,14 @@ class History:
             self._last_at = -1
 
     def _pack(self, event: Incoming) -> bytes:
-        b: i64 = 0
-        c: i64 = 0
-        if event.b:
-            b = self._number(event.b)
-        if event.c:
-            c = self._number(event.c)
-        return event.record(b, c)
+        # One after the other: the second is numbered after the first.
+        b = self.number(event.b)
+        return event.record(b, self.number(event.c))
 
-    def _number(self, name: str) -> i64:
-        """The number of a name."""
+    def number(self, name: str) -> i64:
+        """The number of a name, 0 for the empty one. Raises :class:`HistoryFullError`."""
+        if not name:
+            return 0
         names = self.names
         for place, known in enumerate(names):
             if known == name:

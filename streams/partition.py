@@ -23,7 +23,7 @@ from streams.cells import RESOLUTIONS, Panes, dimensions_of
 from streams.config import DomainConfig
 from streams.contributions import PACKED_DTYPE
 from streams.facts import Facts
-from streams.history import Contact, HistoryFullError, incoming
+from streams.history import Contact, HistoryFullError, Incoming, incoming
 from streams.late import would_change
 from streams.live import SlaLabels
 from streams.published import CellRecords, Output, encode
@@ -140,11 +140,8 @@ class Partition:
         """
         if not records:
             return
-        touched = self._touched
         waiting = self._waiting
-        resting = self._resting
         scanner = self._scanner
-        known = 0
         newest: i64 = 0
         latest: i64 = _NEVER if latest_ms is None else latest_ms
         # Asked of one after the other they take twice the time.
@@ -164,43 +161,40 @@ class Partition:
                 reason = f"`at` is {(at - latest) // 1000} s too far ahead"
                 self._refuse(topic, records[place], "future", reason)
                 continue
-            if waiting.add(key, event):
-                if at > newest:
-                    newest = at
-                continue
-            held = touched.get(key)
-            if held is None:
-                held = self._taken_out(key)
-            is_touched = held is not None
-            if held is None:
-                rest = resting.get(key)
-                if rest is not None:
-                    held = ticket.wake(rest)
-                elif key in self._left:
-                    self._refuse_late(topic, records[place], self._left[key])
-                    continue
-                else:
-                    waiting.begin(key, event)
-                    if at > newest:
-                        newest = at
-                    continue
-            try:
-                added = held.history.take(event)
-            except HistoryFullError as error:
-                self._refuse(topic, records[place], "history_full", str(error))
-                continue
-            if at > newest:
+            if (waiting.add(key, event) or self._take(topic, records[place], key, event)) and at > newest:
                 newest = at
-            if added != history.ADDED:
-                known += 1
-            if added != history.KNOWN:
-                held.changed = True
-                if not is_touched:
-                    touched[key] = held
         self.counters.events[topic] += len(records)
-        self.counters.duplicates += known
         if newest:
             self.watermark.saw(topic, newest)
+
+    def _take(self, topic: str, record: Message, key: bytes, event: Incoming) -> bool:
+        """Add an event to its ticket, which does not wait with room for it; False where it is refused."""
+        held = self._touched.get(key)
+        if held is None:
+            held = self._taken_out(key)
+        is_touched = held is not None
+        if held is None:
+            rest = self._resting.get(key)
+            if rest is not None:
+                held = ticket.wake(rest)
+            elif key in self._left:
+                self._refuse_late(topic, record, self._left[key])
+                return False
+            else:
+                self._waiting.begin(key, event)
+                return True
+        try:
+            added = held.history.take(event)
+        except HistoryFullError as error:
+            self._refuse(topic, record, "history_full", str(error))
+            return False
+        if added != history.ADDED:
+            self.counters.duplicates += 1
+        if added != history.KNOWN:
+            held.changed = True
+            if not is_touched:
+                self._touched[key] = held
+        return True
 
     def _taken_out(self, key: bytes) -> Ticket | None:
         """The ticket that waited, of which too many events have come for that."""
@@ -338,16 +332,12 @@ class Partition:
                 held, known = found
                 self.counters.duplicates += known
                 self._cut_ticket(key, held, now, may_leave, making)
-                if len(making.added) + len(making.withdrawn) >= _COUNTED_AT_ONCE:
-                    self._gather_made(making)
         # Another one from here on: a dictionary that was emptied is still as large.
         touched, self._touched = self._touched, {}
         while touched:
             # Each is let go of as soon as it is derived: what it publishes takes as much memory as it did.
             key, held = touched.popitem()
             self._cut_ticket(key, held, now, may_leave, making)
-            if len(making.added) + len(making.withdrawn) >= _COUNTED_AT_ONCE:
-                self._gather_made(making)
         self._gather_made(making)
         self._settle()
         self._forget_left(now, making.histories)
@@ -369,6 +359,8 @@ class Partition:
         return published
 
     def _cut_ticket(self, key: bytes, held: Ticket, now: int, may_leave: bool, making: Making) -> None:
+        if len(making.added) + len(making.withdrawn) >= _COUNTED_AT_ONCE:
+            self._gather_made(making)
         kept = held.history
         kept.put_in_order()
         found = self.teller.facts(kept, now)

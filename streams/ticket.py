@@ -65,9 +65,9 @@ class Ticket:
 _NOTHING: Final = Told()
 
 
-def new(names: list[str] | None = None, records: bytes = b"") -> Ticket:
-    """A ticket that has told nothing yet, of no events or of these."""
-    return Ticket(History(names, records), _NOTHING, 0)
+def new() -> Ticket:
+    """A ticket without events."""
+    return Ticket(History(), _NOTHING, 0)
 
 
 def wake(resting: bytes) -> Ticket:

@@ -34,7 +34,6 @@ _SLOT: Final = 4
 _FEW_BITS: Final = 8
 _SHORT_KEY: Final = 16
 """A key of so many bytes is told by its two words and its length."""
-_NONE: Final = -1
 MOST_EVENTS: Final = 48
 """Of one ticket: their names are never too many or too long for its history (:class:`history.HistoryFullError`)."""
 
@@ -176,30 +175,19 @@ class Waiting:
     def _distinct(self, count: i64) -> Ticket:
         mine, order, writer = self._of_one, self._order, self._writer
         writer.truncate(0)
-        names: list[str] = []
+        held = ticket.new()
+        kept = held.history
+        names = self._names
         number: i64 = 0
         while number < count:
             row = order[number]
             what = mine[row + 3]
-            b = self._own_number(what >> 16 + _NAME_BITS & _NAME_MASK, names)
-            c = self._own_number(what >> 16 & _NAME_MASK, names)
+            b = kept.number(names[what >> 16 + _NAME_BITS & _NAME_MASK])
+            c = kept.number(names[what >> 16 & _NAME_MASK])
             write_record(writer, mine[row], mine[row + 1], mine[row + 2], what >> 8 & 0xFF, what & 0xFF, b, c)
             number += 1
-        return ticket.new(names, writer.getvalue())
-
-    def _own_number(self, name: i64, names: list[str]) -> i64:
-        """The number that a name has in its ticket, whose names so far are these."""
-        if name == 0:
-            return 0
-        text = self._names[name]
-        known: i64 = len(names)
-        place: i64 = 0
-        while place < known:
-            if names[place] == text:
-                return place + 1
-            place += 1
-        names.append(text)
-        return known + 1
+        kept.records = writer.getvalue()
+        return held
 
     def _event_of(self, row: i64) -> Incoming:
         mine, event = self._of_one, self._event
