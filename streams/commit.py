@@ -52,6 +52,10 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "retry.backoff.ms": 5,
     # The application never waits for a single record, so batches may fill; a transaction's end sends what is there.
     "linger.ms": 20,
+    # A broker takes the requests of a connection one after the other anyway. With more under way, librdkafka asks in a
+    # loop without a pause whether the next batch of a partition may go while one of the same is under way (it allows an
+    # idempotent producer one): 300,000 times for a million events. At this limit it waits.
+    "max.in.flight.requests.per.connection": 1,
     "compression.type": "lz4",
     # As the producers of events do it; only records for ANY_PARTITION are placed by their key.
     "partitioner": "murmur2_random",

@@ -7,7 +7,7 @@ what they change in the cells, and gives the records to publish.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
@@ -44,6 +44,8 @@ _REFUSED_BYTES: Final = 256
 """So much of a refused record, which is kept whole until the cut, counts as much as a ticket."""
 _OUTDATED_AT_ONCE: Final = 2_000
 """So many tickets are derived anew with a cut, beside those that were touched."""
+_TICKETS_A_BREATH: Final = 200
+"""Between two calls of ``breathe``: about 5 ms."""
 _COUNTED_AT_ONCE: Final = 14_000 * PACKED_DTYPE.itemsize
 """Bytes of contributions that are counted together: what numpy makes of more fits into no cache, and in as large blocks
 that the kernel has to make them anew each time."""
@@ -317,11 +319,12 @@ class Partition:
         """How many tickets are still to be derived anew, because the rules have changed since they were last."""
         return len(self._outdated)
 
-    def cut(self, may_leave: bool = True) -> Published:
+    def cut(self, may_leave: bool = True, breathe: Callable[[], None] | None = None) -> Published:
         """Derive what the touched tickets change, and take out everything that is to be published.
 
         ``may_leave``: tickets beyond the horizon may go. While the worker or the customer step is behind, what the
-        customers' other tickets say of them is still to come.
+        customers' other tickets say of them is still to come. ``breathe`` is called after every few tickets, and has to
+        leave the partition alone: native code lets no other thread go on, what it calls may.
         """
         now = self.watermark.value
         making = Making()
@@ -332,12 +335,16 @@ class Partition:
                 held, known = found
                 self.counters.duplicates += known
                 self._cut_ticket(key, held, now, may_leave, making)
+            if breathe is not None and number % _TICKETS_A_BREATH == 0:
+                breathe()
         # Another one from here on: a dictionary that was emptied is still as large.
         touched, self._touched = self._touched, {}
         while touched:
             # Each is let go of as soon as it is derived: what it publishes takes as much memory as it did.
             key, held = touched.popitem()
             self._cut_ticket(key, held, now, may_leave, making)
+            if breathe is not None and len(touched) % _TICKETS_A_BREATH == 0:
+                breathe()
         self._gather_made(making)
         self._settle()
         self._forget_left(now, making.histories)

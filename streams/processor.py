@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -73,6 +73,8 @@ class ProcessorConfig:
     grace_ms: int = 250
     max_future_ms: int = 86_400_000
     commit_seconds: float = 1.0
+    transaction_records: int = 10_000
+    """So many records end a transaction between two partitions."""
     dimension_limit: int = 50
     dead_letter_limit: float = 1.0
     """The share of refused records of a topic, 0 to 1, beyond which the worker stops."""
@@ -220,7 +222,11 @@ class Processor:
             # While nothing else comes in, the last step of what did, the customers', need not wait.
             due = self._due or self._offsets.is_last_step
             behind = self.behind
-            if pace.is_time(now, behind=behind, due=due) or self._is_full() or self._is_last_of_backlog():
+            if (
+                (pace.is_time(now, behind=behind, due=due) and not self._is_more_coming(now))
+                or self._is_full()
+                or self._is_last_of_backlog()
+            ):
                 pace.cut(now)
                 self._due = False
                 await self.commit()
@@ -229,6 +235,13 @@ class Processor:
             elif not self._busy or now - self._committed_at >= DUE_SECONDS:
                 # Sooner after a backlog's cut, what follows of it is still on its way.
                 self._rest()
+
+    def _is_more_coming(self, now: float) -> bool:
+        """Whether more that a backlog's cut has told is on its way to here: cut before it, it would take another cut.
+
+        Not for long: it may be for other workers, or never come.
+        """
+        return self._busy and self._inner_lag > 0 and now - self._committed_at < DUE_SECONDS
 
     def _is_last_of_backlog(self) -> bool:
         """Whether all that was told of a backlog was read, and is to be cut: then nothing has to be waited for.
@@ -275,25 +288,32 @@ class Processor:
             drops, metadata = self._drops, self._consumer.group_metadata()
             committed = False
             last: list[Cut] = []
-            async for cut in self._cuts(prove=retaining and bool(ends)):
-                published = sum(len(made) for topic, _, made in cut.records if topic in _PUBLISHED)
-                inner = sum(len(made) for topic, _, made in cut.records if topic in INNER_TOPICS)
+            cuts = self._cuts(prove=retaining and bool(ends))
+            made = await anext(cuts, None)
+            while made is not None:
+                cut = made.done()
+                published = sum(len(records) for topic, _, records in cut.records if topic in _PUBLISHED)
+                inner = sum(len(records) for topic, _, records in cut.records if topic in INNER_TOPICS)
+                # It is made while this one is committed: one waits for brokers, the other for the processor.
+                following = asyncio.ensure_future(anext(cuts, None))
                 try:
                     await self._committer.commit(cut, metadata, deadline.remaining_seconds)
-                except CommitExpelledError:
-                    if drops == self._drops:
-                        raise
-                    return  # What was cut is dropped already, and is others' to do.
+                except BaseException as error:
+                    following.cancel()
+                    if isinstance(error, CommitExpelledError) and drops != self._drops:
+                        return  # What was cut is dropped already, and is others' to do.
+                    raise
                 self.commits += 1
                 self.published += published
                 self._inner_told += inner
                 if drops != self._drops:
+                    following.cancel()
                     return
                 committed = True
-                for kept in self._kept.values():
-                    kept.committed()
+                made.committed()
                 if retaining:
                     last.append(cut)
+                made = await following
             self._committed_at = time.monotonic()
             if not (ends and committed):
                 return
@@ -333,17 +353,17 @@ class Processor:
         kept = self._kept[number]
         return bool(kept.partition.pending or kept.customers.pending or self._offsets.has_uncut(number))
 
-    async def _cuts(self, *, prove: bool = False) -> AsyncIterator[Cut]:
+    async def _cuts(self, *, prove: bool = False) -> AsyncGenerator[Cutting, None]:
         """Cut one partition after the other: each is whole with its own offsets, and others may be fed in between.
 
         Usually they share a transaction. What is much, as when catching up, has several, so that not all of it has to
         be held at once. ``prove``: also partitions without a change have an offset in it.
         """
-        made = Cutting(self._topic_partitions)
+        made = self._new_cutting()
         for number, partition in list(self._partitions.items()):
             if made.is_large:
-                yield made.done()
-                made = Cutting(self._topic_partitions)
+                yield made
+                made = self._new_cutting()
             if self._partitions.get(number) is not partition:
                 return  # Lost meanwhile, and with it all others.
             made.add(number, self._kept[number], self._offsets, may_leave=self._may_leave(partition), prove=prove)
@@ -351,9 +371,11 @@ class Processor:
                 self._room.set()  # What is read while this is being committed finds the processor idle.
             await asyncio.sleep(0)
         self._room.set()
-        cut = made.done()
-        if cut:
-            yield cut
+        if made.done():
+            yield made
+
+    def _new_cutting(self) -> Cutting:
+        return Cutting(self._topic_partitions, self.config.transaction_records)
 
     def _may_leave(self, partition: Partition) -> bool:
         # What is unread may be of other tickets of the same customers. Where nothing is cut, nobody has to ask.

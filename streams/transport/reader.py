@@ -29,7 +29,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "fetch.message.max.bytes": 262_144,
     # Under steady traffic the broker would else answer for every few records, which took more processor time on both
     # sides than the records themselves. What comes waits a tenth of a second at most; a backlog does not wait.
-    "fetch.min.bytes": 65_536,
+    "fetch.min.bytes": 16_384,
     "fetch.wait.max.ms": 100,
     # A full queue is the rule while there is a backlog. Partitions that were passed over because of it are left out for
     # this long: for long enough, and those that come first in the next request are always the same. 0 spins.
@@ -46,8 +46,11 @@ _SHORT_CONSUME_SECONDS: Final = 0.02
 _SHORT_FOR_SECONDS: Final = 5.0
 """For so long after a ``consume()`` that came back full it waits for the short time: there was a backlog, and what
 workers tell each other of it comes in a few records."""
-_FULL_SECONDS: Final = 1.0
-"""How long the application may leave a batch unread before the partitions are paused to go on polling."""
+_FULL_SECONDS: Final = 5.0
+"""How long the application may leave a batch unread before the partitions are paused to go on polling. Were it less
+than a large cut takes, nothing would be read for up to a second after each: so long librdkafka takes to resume."""
+_MAX_POLL_MS: Final = 300_000
+"""librdkafka's default of ``max.poll.interval.ms``, after which the group expels who has not polled."""
 _COMMITTED_SECONDS: Final = 60.0
 """For reading the committed offsets; longer than a dead worker's open transaction can last."""
 _ASK_SECONDS: Final = 5.0
@@ -102,6 +105,7 @@ class Reader:
         self._application = application
         self._loop = loop
         self._give_back_seconds = give_back_seconds
+        self._full_seconds = min(_FULL_SECONDS, int(client.get("max.poll.interval.ms", _MAX_POLL_MS)) / 3_000)
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
         self._ended = asyncio.Event()
         self._change = threading.Condition()
@@ -243,7 +247,7 @@ class Reader:
 
     def _hand_over(self, batches: list[Batch]) -> bool:
         with self._change:
-            if not self._change.wait_for(lambda: not self._ready or self._closing, _FULL_SECONDS):
+            if not self._change.wait_for(lambda: not self._ready or self._closing, self._full_seconds):
                 return False
             self._ready = batches
         self._on_main_loop(self._is_ready.set)

@@ -39,6 +39,8 @@ class Faults:
     reconfigure: float = 0.0
     on_disk: bool = False
     """The processor's state lies on a disk as well."""
+    transaction_records: int = 10_000
+    """So many records end a transaction between two partitions: with 1 each has one of its own."""
 
 
 ZOMBIES: Final = Faults(bad_share=0.1, stall_share=0.15, markers=1.0, expel=1.0, replace=0.3)
@@ -66,6 +68,7 @@ def draw(random: Random) -> Faults:
         step_back=random.choice((0.0, 0.3, 1.0)),
         reconfigure=random.choice((0.0, 0.0, 0.3)),
         on_disk=random.random() < 0.5,
+        transaction_records=random.choice((1, 10_000)),
     )
 
 

@@ -95,6 +95,7 @@ class Process:
                 max_future_ms=YEARS_MS,
                 state_folder=folder if world.faults.on_disk else None,
                 settle_seconds=0.0,
+                transaction_records=world.faults.transaction_records,
             ),
             clock_ms=lambda: world.clock_ms(self),
             changelogs=changelogs,
