@@ -51,7 +51,8 @@ _DEFAULTS: Final[dict[str, Any]] = {
     # of 100 ms that costs 100 ms a commit, with 5 ms it was measured at 12.
     "retry.backoff.ms": 5,
     # The application never waits for a single record, so batches may fill; a transaction's end sends what is there.
-    "linger.ms": 20,
+    "linger.ms": 5,
+    "batch.num.messages": 1_500,
     # A broker takes the requests of a connection one after the other anyway. With more under way, librdkafka asks in a
     # loop without a pause whether the next batch of a partition may go while one of the same is under way (it allows an
     # idempotent producer one): 300,000 times for a million events. At this limit it waits.
@@ -59,8 +60,9 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "compression.type": "lz4",
     # As the producers of events do it; only records for ANY_PARTITION are placed by their key.
     "partitioner": "murmur2_random",
-    # A cut may hold more records than this: enqueueing then waits for room.
-    "queue.buffering.max.messages": 200_000,
+    # A cut holds more records than this: enqueueing then waits for room. Of more that waits librdkafka makes so large a
+    # buffer for each batch that the kernel has to make its memory anew each time: 2 % of the time of a backlog.
+    "queue.buffering.max.messages": 5_000,
     "queue.buffering.max.kbytes": 32_768,
     # A refused record goes whole to the dead letters, with headers on top of what was just small enough for its topic.
     "message.max.bytes": LARGEST_RECORD_BYTES,

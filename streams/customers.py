@@ -179,6 +179,8 @@ class Customers:
         touched, self._touched = self._touched, {}
         while touched:
             key, values = touched.popitem()
+            if len(values) == 1 and self._resting.get(key) is None and self._begin(key, values[0], changelog):
+                continue
             entries = self._entries(key, values, told)
             if entries is None:
                 continue
@@ -203,6 +205,16 @@ class Customers:
         for partition, contact in told:
             by_partition.setdefault(partition, []).append(contact)
         return by_partition, changelog
+
+    def _begin(self, key: bytes, value: bytes, changelog: list[Output]) -> bool:
+        """Keep a customer's first ticket, of which no other says anything; whether it was that simple, as for most."""
+        one = _decode_ticket(value)
+        if one.forget or one.gone or one.left or one.moved:
+            return False
+        rest = encode_entries([entry_of(one)])
+        self._resting.put(key, rest)
+        changelog.append((key, rest))
+        return True
 
     def _take_outdated(self) -> None:
         for _ in range(min(_OUTDATED_AT_ONCE, len(self._outdated))):

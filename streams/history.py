@@ -430,5 +430,15 @@ def decode(value: bytes) -> tuple[list[str], bytes, Contact | None]:
 
 def score_of(text: str) -> tuple[float, float, float]:
     """Score, lowest and highest of a packed answer."""
-    score, low, high = text.split(",")
-    return float(score), float(low), float(high)
+    known = _scores.get(text)
+    if known is None:
+        if len(_scores) >= _MOST_SCORES:
+            _scores.clear()
+        score, low, high = text.split(",")
+        known = _scores[text] = float(score), float(low), float(high)
+    return known
+
+
+_MOST_SCORES: Final = 1_000
+_scores: Final[dict[str, tuple[float, float, float]]] = {}
+"""Few are met, again and again."""

@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -150,6 +151,8 @@ class Processor:
         self._drops = 0
         """How often all state was let go: what was cut before that is the next owner's to commit."""
         self._committing = asyncio.Lock()
+        self._last_came = asyncio.Event()
+        """All that a backlog's cut has told was read."""
         self._room = asyncio.Event()
         self._room.set()
         self._committed_at = time.monotonic()
@@ -186,6 +189,8 @@ class Processor:
         if topic in INNER_TOPICS:
             self._inner_read += len(batch)
         self._offsets.apply(batch.tp, batch.end)
+        if self._is_last_of_backlog():
+            self._last_came.set()
         if self._is_full():
             self._room.clear()
 
@@ -214,7 +219,7 @@ class Processor:
         """Let time go on and commit, until the app stops. An error of it has to end the worker."""
         pace = Pace(self.config.commit_seconds, time.monotonic())
         while not self._app.should_stop:
-            await asyncio.sleep(_BUSY_TICK_SECONDS if self._busy else _TICK_SECONDS)
+            await self._tick()
             if not self._partitions:
                 continue
             self.advance()
@@ -235,6 +240,12 @@ class Processor:
             elif not self._busy or now - self._committed_at >= DUE_SECONDS:
                 # Sooner after a backlog's cut, what follows of it is still on its way.
                 self._rest()
+
+    async def _tick(self) -> None:
+        """Wait for the next look at the time; not at the end of a backlog, when one step waits for the other."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._last_came.wait(), _BUSY_TICK_SECONDS if self._busy else _TICK_SECONDS)
+        self._last_came.clear()
 
     def _is_more_coming(self, now: float) -> bool:
         """Whether more that a backlog's cut has told is on its way to here: cut before it, it would take another cut.
