@@ -36,6 +36,10 @@ _SHORT_KEY: Final = 16
 """A key of so many bytes is told by its two words and its length."""
 MOST_EVENTS: Final = 48
 """Of one ticket: their names are never too many or too long for its history (:class:`history.HistoryFullError`)."""
+_AT_ONCE: Final = 8
+"""So many tickets' rows are fetched together."""
+_ROWS_SIZE: Final = _ROW * MOST_EVENTS
+"""Numbers of the rows of one ticket."""
 
 
 class Waiting:
@@ -59,10 +63,14 @@ class Waiting:
         self._name_numbers: dict[str, int] = {"": 0}
         self._names: list[str] = [""]
         self._event = Incoming(0, 0, 0, 0, 0, "", "")
-        self._of_one = vec[i64]([0] * (_ROW * MOST_EVENTS))
-        """Rows of one ticket."""
+        self._fetched = vec[i64]([0] * (_AT_ONCE * _ROWS_SIZE))
+        """Rows of some tickets, of each as they came."""
+        self._first_fetched: i64 = 0
+        self._end_fetched: i64 = 0
+        self._next = vec[i64]([0] * (2 * _AT_ONCE))
+        """Of each of them the place of the row that is fetched next, and how many are still to be fetched."""
         self._order = vec[i64]([0] * MOST_EVENTS)
-        """Where in it each row begins, in history order."""
+        """Where in it each row of one ticket begins, in history order."""
         self._writer = BytesWriter()
 
     def __len__(self) -> int:
@@ -111,60 +119,90 @@ class Waiting:
 
         None where it was taken out.
         """
-        end = self._ends[number]
-        count = end & _COUNT_MASK
+        count = self._ends[number] & _COUNT_MASK
         if count == 0:
             return None
+        if number < self._first_fetched or number >= self._end_fetched:
+            self._fetch(number)
+        begin = (number - self._first_fetched) * _ROWS_SIZE
+        end = begin + _ROW * count
         known = 0
-        if self._collect(end >> _COUNT_BITS, count):
+        if self._put_in_order(begin, end):
             held = self._distinct(count)
         else:
             held = ticket.new()
-            for place in range(count):
-                if held.history.take(self._event_of(_ROW * place)) != history.ADDED:
+            for row in range(begin, end, _ROW):
+                if held.history.take(self._event_of(row)) != history.ADDED:
                     known += 1
         held.changed = True
         return held, known
 
-    def _collect(self, place: i64, count: i64) -> bool:
-        """Copy a ticket's rows, as they came, and note their order; whether they are as :meth:`_distinct` needs them.
+    def _fetch(self, first: i64) -> None:
+        """Fetch the rows of some tickets from this one on.
+
+        A row that is in no cache has to be waited for, and says where the one before it is. Side by side, rows of
+        several tickets are waited for together.
+        """
+        number: i64 = len(self.keys) - first
+        if number > _AT_ONCE:
+            number = _AT_ONCE
+        self._first_fetched = first
+        self._end_fetched = first + number
+        fetched, following = self._fetched, self._next
+        each: i64 = 0
+        while each < number:
+            following[2 * each] = self._ends[first + each] >> _COUNT_BITS
+            following[2 * each + 1] = self._ends[first + each] & _COUNT_MASK
+            each += 1
+        left = True
+        while left:
+            left = False
+            each = 0
+            while each < number:
+                count = following[2 * each + 1]
+                if count > 0:
+                    left = True
+                    place = following[2 * each]
+                    rows = self._chunks[place >> _CHUNK_BITS]
+                    begin = _ROW * (place & _CHUNK_MASK)
+                    row = each * _ROWS_SIZE + _ROW * (count - 1)
+                    following[2 * each] = rows[begin + 4]
+                    following[2 * each + 1] = count - 1
+                    fetched[row] = rows[begin]
+                    fetched[row + 1] = rows[begin + 1]
+                    fetched[row + 2] = rows[begin + 2]
+                    fetched[row + 3] = rows[begin + 3]
+                each += 1
+
+    def _put_in_order(self, begin: i64, end: i64) -> bool:
+        """Note the order of a ticket's fetched rows; whether they are as :meth:`_distinct` needs them.
 
         Of another event under an id that was there, and of a deletion, the history decides what they mean.
         """
-        mine = self._of_one
+        fetched, order = self._fetched, self._order
         are_distinct = True
-        row = _ROW * count
-        while row > 0:
-            row -= _ROW
-            rows = self._chunks[place >> _CHUNK_BITS]
-            begin = _ROW * (place & _CHUNK_MASK)
-            mine[row] = rows[begin]
-            mine[row + 1] = rows[begin + 1]
-            mine[row + 2] = rows[begin + 2]
-            mine[row + 3] = rows[begin + 3]
-            place = rows[begin + 4]
-        order = self._order
         number: i64 = 0
-        while number < count:
-            row = _ROW * number
-            if mine[row + 3] >> 8 & 0xFF == DELETED:
+        row = begin
+        while row < end:
+            if fetched[row + 3] >> 8 & 0xFF == DELETED:
                 are_distinct = False
             before = number
             while before > 0 and self._is_before(row, order[before - 1]):
                 order[before] = order[before - 1]
                 before -= 1
             order[before] = row
-            other: i64 = 0
+            other = begin
             while other < row:
-                if mine[other + 2] == mine[row + 2]:
+                if fetched[other + 2] == fetched[row + 2]:
                     are_distinct = False
                 other += _ROW
             number += 1
+            row += _ROW
         return are_distinct
 
     def _is_before(self, row: i64, other: i64) -> bool:
         """Whether a row comes before another in history order."""
-        mine = self._of_one
+        mine = self._fetched
         if mine[row] != mine[other]:
             return mine[row] < mine[other]
         if mine[row + 1] != mine[other + 1]:
@@ -173,7 +211,7 @@ class Waiting:
         return (mine[row + 2] ^ history.SIGN) < (mine[other + 2] ^ history.SIGN)
 
     def _distinct(self, count: i64) -> Ticket:
-        mine, order, writer = self._of_one, self._order, self._writer
+        mine, order, writer = self._fetched, self._order, self._writer
         writer.truncate(0)
         held = ticket.new()
         kept = held.history
@@ -190,7 +228,7 @@ class Waiting:
         return held
 
     def _event_of(self, row: i64) -> Incoming:
-        mine, event = self._of_one, self._event
+        mine, event = self._fetched, self._event
         what = mine[row + 3]
         event.at = mine[row]
         event.seq = mine[row + 1]
@@ -203,6 +241,7 @@ class Waiting:
 
     def _put(self, event: Incoming, before: i64) -> i64:
         """The place of its row."""
+        self._end_fetched = 0
         place = self._row_count
         row = _ROW * (place & _CHUNK_MASK)
         if row == 0:
