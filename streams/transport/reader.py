@@ -46,9 +46,10 @@ _SHORT_CONSUME_SECONDS: Final = 0.02
 _SHORT_FOR_SECONDS: Final = 5.0
 """For so long after a ``consume()`` that came back full it waits for the short time: there was a backlog, and what
 workers tell each other of it comes in a few records."""
-_FULL_SECONDS: Final = 5.0
+_FULL_SECONDS: Final = 2.0
 """How long the application may leave a batch unread before the partitions are paused to go on polling. Were it less
-than a large cut takes, nothing would be read for up to a second after each: so long librdkafka takes to resume."""
+than a large cut takes, nothing would be read for up to a second after each: so long librdkafka takes to resume. A
+rebalance waits for it where the application is busy, as a sink is whose tables are slow."""
 _MAX_POLL_MS: Final = 300_000
 """librdkafka's default of ``max.poll.interval.ms``, after which the group expels who has not polled."""
 _COMMITTED_SECONDS: Final = 60.0
