@@ -151,12 +151,13 @@ class Customers:
         for key, value in records:
             touched.setdefault(key, []).append(value)
 
-    def _entries(self, key: bytes, values: list[bytes], told: list[tuple[int, Output]]) -> dict[str, Entry] | None:
+    def _entries(
+        self, key: bytes, rest: bytes | None, values: list[bytes], told: list[tuple[int, Output]]
+    ) -> dict[str, Entry] | None:
         """A customer's tickets after what these values told; None of one with more than :data:`MOST_TICKETS`.
 
-        What a ticket has to be told even of such a one is added to ``told``.
+        ``rest``: what is kept of the customer. What a ticket has to be told even of such a one is added to ``told``.
         """
-        rest = self._resting.get(key)
         entries: dict[str, Entry] | None = None
         if rest != CROWD:
             entries = {} if rest is None else {entry.ticket_id: entry for entry in decode_entries(rest)}
@@ -179,9 +180,10 @@ class Customers:
         touched, self._touched = self._touched, {}
         while touched:
             key, values = touched.popitem()
-            if len(values) == 1 and self._resting.get(key) is None and self._begin(key, values[0], changelog):
+            rest = self._resting.get(key)
+            if rest is None and len(values) == 1 and self._begin(key, values[0], changelog):
                 continue
-            entries = self._entries(key, values, told)
+            entries = self._entries(key, rest, values, told)
             if entries is None:
                 continue
             all_of_them = list(entries.values())

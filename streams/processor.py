@@ -186,11 +186,11 @@ class Processor:
             letters = dict(partition.counters.dead_letters)
             partition.apply(topic, cast(Any, batch.records), latest_ms)
             self._dead_letters.saw(topic, cast(Any, batch), letters, partition.counters.dead_letters)
+        self._offsets.apply(batch.tp, batch.end)
         if topic in INNER_TOPICS:
             self._inner_read += len(batch)
-        self._offsets.apply(batch.tp, batch.end)
-        if self._is_last_of_backlog():
-            self._last_came.set()
+            if self._is_last_of_backlog():
+                self._last_came.set()
         if self._is_full():
             self._room.clear()
 
